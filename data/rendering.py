@@ -1,0 +1,110 @@
+"""The model's input for a post: a pair of texts, made in exactly one way, with a version number.
+
+Training, evaluation and serving all call `render`; a bundle keeps `RENDERING_VERSION` and is refused by a program
+that renders otherwise. Any change of a byte of the output, however small, is a new version.
+
+Version 1, by example::
+
+    first:  "@user @authority your courier left it in the rain [link] \U0001f621 twice"  ->
+            "@user @authority your courier left it in the rain [link] enraged face twice"
+    second: "x. followers under 1k. not verified. bio: dad of 3. reposts under 10. reply to: [the brand's message]"
+
+Unknown facts are left out, so a post without author data reads "x." and nothing is invented.
+"""
+
+import html
+import re
+import unicodedata
+from dataclasses import dataclass
+
+import emoji
+
+from data.handles import DEFAULT_HANDLES, Handles
+from data.post import Post
+from data.redaction import redact
+
+RENDERING_VERSION = "1"
+
+_LINK = re.compile(r"(?:https?://|www\.)\S+|\bpic\.twitter\.com/\S+", re.I)
+_MENTION = re.compile(r"(?<![\w@.])[.]?@(\w+)")
+_MANY_USERS = re.compile(r"(?:@user\s+){3,}(?=@user)")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_HASHTAG = re.compile(r"#(\w+)")
+_SPACE = re.compile(r"\s+")
+_MAX_BIO_CHARACTERS = 160
+_MAX_REPLY_CHARACTERS = 240
+
+# The guide's lines are at 10,000 and 50,000 followers and at 500 reposts; the others only order the rest.
+_FOLLOWER_BUCKETS = ((50_000, "over 50k"), (10_000, "10k to 50k"), (1_000, "1k to 10k"), (0, "under 1k"))
+_REPOST_BUCKETS = ((500, "over 500"), (100, "100 to 500"), (10, "10 to 100"), (0, "under 10"))
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The sentence pair that the tokenizer gets: the post, then what is known around it."""
+
+    text: str
+    context: str
+
+
+def _printable(text: str) -> str:
+    """`text` with entities decoded, compatibility forms folded and control and format characters as spaces."""
+    unescaped = unicodedata.normalize("NFKC", html.unescape(text))
+    return "".join(
+        " " if unicodedata.category(character) in ("Cc", "Cs", "Co", "Cn") else character
+        for character in unescaped
+        if unicodedata.category(character) != "Cf" or character == "\u200d"
+    )
+
+
+def _name_emoji(text: str) -> str:
+    """`text` with every emoji as its words, once where it is repeated: the encoder's vocabulary has none."""
+    if text.isascii():
+        return text
+    parts: list[str] = []
+    previous = ""
+    for token in emoji.analyze(text, join_emoji=True, non_emoji=True):
+        value = token.value
+        if isinstance(value, str):
+            parts.append(value)
+            previous = "" if value.strip() else previous
+            continue
+        name = emoji.demojize(token.chars, delimiters=(" ", " "))
+        name = name.split("_skin_tone")[0].removesuffix("_light").removesuffix("_medium").replace("_", " ")
+        if name != previous:
+            parts.append(f" {name} ")
+        previous = name
+    return "".join(parts)
+
+
+def clean_text(text: str, lang: str | None = None, handles: Handles = DEFAULT_HANDLES) -> str:
+    """A text as the model reads it: no personal data, no names of accounts, no addresses, white space folded."""
+    cleaned = redact(_LINK.sub("[link]", _printable(text)), lang)
+    cleaned = _MENTION.sub(lambda match: "@" + (handles.role(match.group(1)) or "user"), cleaned)
+    cleaned = _HASHTAG.sub(lambda match: "#" + _CAMEL.sub(" ", match.group(1)).replace("_", " "), cleaned)
+    cleaned = _SPACE.sub(" ", _name_emoji(cleaned)).strip()
+    return _MANY_USERS.sub("@user @user ", cleaned)
+
+
+def _bucket(value: int, buckets: tuple[tuple[int, str], ...]) -> str:
+    return next(name for least, name in buckets if value >= least)
+
+
+def _context(post: Post, handles: Handles) -> str:
+    facts = [post.platform]
+    if post.followers is not None:
+        facts.append(f"followers {_bucket(post.followers, _FOLLOWER_BUCKETS)}")
+    if post.author and post.author.verified is not None:
+        facts.append("verified" if post.author.verified else "not verified")
+    if post.author and post.author.bio:
+        facts.append(f"bio: {clean_text(post.author.bio, post.lang, handles)[:_MAX_BIO_CHARACTERS]}")
+    if post.reposts is not None:
+        facts.append(f"reposts {_bucket(post.reposts, _REPOST_BUCKETS)}")
+    if post.in_reply_to:
+        facts.append(f"reply to: {clean_text(post.in_reply_to, post.lang, handles)[:_MAX_REPLY_CHARACTERS]}")
+    return ". ".join(facts)
+
+
+def render(post: Post, handles: Handles = DEFAULT_HANDLES) -> Rendered:
+    """The post as a sentence pair. Total: every valid post renders; nothing of the text is cut for the context."""
+    return Rendered(text=clean_text(post.text, post.lang, handles), context=_context(post, handles))
