@@ -21,7 +21,7 @@ import emoji
 
 from data.handles import DEFAULT_HANDLES, Handles
 from data.post import Post
-from data.redaction import redact
+from data.redaction import Kind, find_personal_data, mask
 
 RENDERING_VERSION = "1"
 
@@ -45,6 +45,8 @@ class Rendered:
 
     text: str
     context: str
+    exposed: tuple[Kind, ...] = ()
+    """The kinds of personal data that stood in the post and are masked here, each once, sorted."""
 
 
 def _printable(text: str) -> str:
@@ -77,13 +79,19 @@ def _name_emoji(text: str) -> str:
     return "".join(parts)
 
 
-def clean_text(text: str, lang: str | None = None, handles: Handles = DEFAULT_HANDLES) -> str:
-    """A text as the model reads it: no personal data, no names of accounts, no addresses, white space folded."""
-    cleaned = redact(_LINK.sub("[link]", _printable(text)), lang)
-    cleaned = _MENTION.sub(lambda match: "@" + (handles.role(match.group(1)) or "user"), cleaned)
+def _clean(text: str, lang: str | None, handles: Handles) -> tuple[str, tuple[Kind, ...]]:
+    printable = _LINK.sub("[link]", _printable(text))
+    findings = find_personal_data(printable, lang)
+    cleaned = _MENTION.sub(lambda match: "@" + (handles.role(match.group(1)) or "user"), mask(printable, findings))
     cleaned = _HASHTAG.sub(lambda match: "#" + _CAMEL.sub(" ", match.group(1)).replace("_", " "), cleaned)
     cleaned = _SPACE.sub(" ", _name_emoji(cleaned)).strip()
-    return _MANY_USERS.sub("@user @user ", cleaned)
+    exposed = {finding.kind for finding in findings if finding.personal}
+    return _MANY_USERS.sub("@user @user ", cleaned), tuple(sorted(exposed))
+
+
+def clean_text(text: str, lang: str | None = None, handles: Handles = DEFAULT_HANDLES) -> str:
+    """A text as the model reads it: no personal data, no names of accounts, no addresses, white space folded."""
+    return _clean(text, lang, handles)[0]
 
 
 def _bucket(value: int, buckets: tuple[tuple[int, str], ...]) -> str:
@@ -91,7 +99,7 @@ def _bucket(value: int, buckets: tuple[tuple[int, str], ...]) -> str:
 
 
 def _context(post: Post, handles: Handles) -> str:
-    facts = [post.platform]
+    facts: list[str] = [post.platform]
     if post.followers is not None:
         facts.append(f"followers {_bucket(post.followers, _FOLLOWER_BUCKETS)}")
     if post.author and post.author.verified is not None:
@@ -107,4 +115,5 @@ def _context(post: Post, handles: Handles) -> str:
 
 def render(post: Post, handles: Handles = DEFAULT_HANDLES) -> Rendered:
     """The post as a sentence pair. Total: every valid post renders; nothing of the text is cut for the context."""
-    return Rendered(text=clean_text(post.text, post.lang, handles), context=_context(post, handles))
+    text, exposed = _clean(post.text, post.lang, handles)
+    return Rendered(text=text, context=_context(post, handles), exposed=exposed)

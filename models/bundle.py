@@ -1,0 +1,256 @@
+"""A bundle: one directory with everything that serves, verified byte for byte when it is loaded.
+
+Holds no pickle and no module path: JSON, TOML, Markdown, one ONNX graph and one tokenizer file. Owns the layout
+(the design's section 3, "Bundle"); what the parts mean stands in the modules that read them.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from data.rendering import RENDERING_VERSION
+from data.taxonomy import Taxonomy, UnknownTaxonomyError, taxonomy
+from models.calibration import Calibration
+from models.policy import Policy
+
+BUNDLE_FORMAT = "1"
+DEFAULT_BUNDLE = Path("models/default")
+MANIFEST_FILE = "manifest.json"
+MODEL_FILE = "model.onnx"
+TOKENIZER_FILE = "tokenizer.json"
+LABELS_FILE = "labels.json"
+CALIBRATION_FILE = "calibration.json"
+POLICY_FILE = "policy.json"
+METRICS_FILE = "metrics.json"
+RECIPE_FILE = "recipe.toml"
+CARD_FILE = "README.md"
+FILES = (
+    MODEL_FILE,
+    TOKENIZER_FILE,
+    LABELS_FILE,
+    CALIBRATION_FILE,
+    POLICY_FILE,
+    METRICS_FILE,
+    RECIPE_FILE,
+    CARD_FILE,
+)
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
+
+
+class BundleError(Exception):
+    """A bundle that cannot be trusted: incomplete, changed, or made for another program."""
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Encoder(_Value):
+    """The pretrained encoder that was fine-tuned."""
+
+    name: str
+    sha256: Sha256
+
+
+class Reading(_Value):
+    """How a post becomes windows of tokens, and how much of a long post is read. All figures are tokens."""
+
+    window_tokens: Annotated[int, Field(ge=16, le=512)] = 256
+    overlap_tokens: Annotated[int, Field(ge=0)] = 48
+    context_tokens: Annotated[int, Field(ge=1)] = 80
+    max_windows: Annotated[int, Field(ge=1)] = 8
+
+
+class Manifest(_Value):
+    """What the bundle is, what it was made from, and the SHA-256 of every other file in it."""
+
+    format: str = BUNDLE_FORMAT
+    model_version: Annotated[str, Field(min_length=1)]
+    created_at: AwareDatetime
+    rendering: str = RENDERING_VERSION
+    taxonomy: str
+    precision: Literal["fp32", "int8"]
+    encoder: Encoder
+    git_commit: str
+    data_fingerprint: str
+    reading: Reading = Reading()
+    files: dict[str, Sha256] = {}
+
+
+class Labels(_Value):
+    """The labels in the order in which the logits stand."""
+
+    route: tuple[str, ...]
+    intent: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A verified bundle. `metrics` is the content of `metrics.json` as it was measured."""
+
+    directory: Path
+    manifest: Manifest
+    taxonomy: Taxonomy
+    calibration: Calibration
+    policy: Policy
+    metrics: dict[str, Any]
+
+    @property
+    def model_path(self) -> Path:
+        """Where the ONNX graph is."""
+        return self.directory / MODEL_FILE
+
+    @property
+    def tokenizer_path(self) -> Path:
+        """Where the tokenizer is."""
+        return self.directory / TOKENIZER_FILE
+
+
+@dataclass(frozen=True, slots=True)
+class BundleParts:
+    """What a bundle is written from. `model` and `tokenizer` are files to copy; the manifest's hashes are filled in."""
+
+    manifest: Manifest
+    model: Path
+    tokenizer: Path
+    calibration: Calibration
+    policy: Policy
+    metrics: dict[str, Any]
+    recipe: str
+    card: str
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_bundle(directory: Path, parts: BundleParts) -> Bundle:
+    """The bundle written to `directory` and loaded back from there. An older bundle there is replaced as a whole.
+
+    Raises:
+        BundleError: when what was written does not verify.
+        OSError: when it cannot be written; `directory` is then as it was.
+    """
+    labels = taxonomy(parts.manifest.taxonomy)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}-") as scratch:
+        new = Path(scratch) / "new"
+        new.mkdir(mode=0o755)
+        shutil.copyfile(parts.model, new / MODEL_FILE)
+        shutil.copyfile(parts.tokenizer, new / TOKENIZER_FILE)
+        texts = {
+            LABELS_FILE: _json({"route": labels.routes, "intent": labels.intents}),
+            CALIBRATION_FILE: _json(parts.calibration.model_dump(mode="json")),
+            POLICY_FILE: _json(parts.policy.model_dump(mode="json")),
+            METRICS_FILE: _json(parts.metrics),
+            RECIPE_FILE: parts.recipe,
+            CARD_FILE: parts.card,
+        }
+        for name, text in texts.items():
+            (new / name).write_text(text, encoding="utf-8")
+        manifest = parts.manifest.model_copy(update={"files": {name: sha256_of(new / name) for name in FILES}})
+        (new / MANIFEST_FILE).write_text(_json(manifest.model_dump(mode="json")), encoding="utf-8")
+        load_bundle(new)
+        if directory.exists():
+            directory.rename(Path(scratch) / "old")
+        new.rename(directory)
+    return load_bundle(directory)
+
+
+def _read(directory: Path, name: str, model: type[AnyModel]) -> AnyModel:
+    try:
+        return model.model_validate_json((directory / name).read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the whole file"
+        raise BundleError(
+            f"Bundle file {directory / name} is not valid: {place} is {first.get('input')!r:.80}; "
+            f"wanted: {first['msg']}. Restore the file from its source, or retrain the bundle."
+        ) from None
+
+
+def _check_files(directory: Path, manifest: Manifest) -> None:
+    if set(manifest.files) != set(FILES):
+        raise BundleError(
+            f"The manifest of bundle {directory} lists {sorted(manifest.files)}, wanted {sorted(FILES)}. "
+            "Use a bundle written by this version, or retrain it."
+        )
+    for name, wanted in manifest.files.items():
+        path = directory / name
+        if not path.is_file():
+            raise BundleError(
+                f"Bundle {directory} lacks the file {name}; its manifest lists {len(manifest.files)} files. "
+                "Copy the whole directory again."
+            )
+        got = sha256_of(path)
+        if got != wanted:
+            raise BundleError(
+                f"Bundle file {path} was changed: SHA-256 {got}, the manifest says {wanted}. "
+                "Copy the bundle again from its source; never edit a file in place."
+            )
+
+
+def _check_versions(directory: Path, manifest: Manifest) -> Taxonomy:
+    for what, got, wanted in (
+        ("format", manifest.format, BUNDLE_FORMAT),
+        ("rendering", manifest.rendering, RENDERING_VERSION),
+    ):
+        if got != wanted:
+            raise BundleError(
+                f"Bundle {directory} has {what} version {got!r}, this program reads version {wanted!r}. "
+                "Serve it with the Signalbox release that wrote it, or retrain the bundle."
+            )
+    try:
+        return taxonomy(manifest.taxonomy)
+    except UnknownTaxonomyError as error:
+        raise BundleError(f"Bundle {directory} cannot be read: {error}") from None
+
+
+def load_bundle(directory: Path) -> Bundle:
+    """The bundle in `directory`, every file checked against the manifest.
+
+    Raises:
+        BundleError: when a file is missing, changed or not valid, or a version is not this program's.
+    """
+    if not (directory / MANIFEST_FILE).is_file():
+        raise BundleError(
+            f"No bundle in {directory}: there is no {MANIFEST_FILE}. Wanted: a directory written by "
+            "`python -m training run`. Give its path with --bundle or SIGNALBOX_BUNDLE."
+        )
+    manifest = _read(directory, MANIFEST_FILE, Manifest)
+    known = _check_versions(directory, manifest)
+    _check_files(directory, manifest)
+    labels = _read(directory, LABELS_FILE, Labels)
+    if (labels.route, labels.intent) != (known.routes, known.intents):
+        raise BundleError(
+            f"The labels of bundle {directory} are not those of taxonomy {known.version}: got {labels.route} and "
+            f"{len(labels.intent)} intents in another order. Retrain the bundle."
+        )
+    return Bundle(
+        directory=directory,
+        manifest=manifest,
+        taxonomy=known,
+        calibration=_read(directory, CALIBRATION_FILE, Calibration),
+        policy=_read(directory, POLICY_FILE, Policy),
+        metrics=json.loads((directory / METRICS_FILE).read_bytes()),
+    )
+
+
+def model_version(created_at: datetime, model_sha256: str) -> str:
+    """The name of a model: the day it was made and the head of its graph's hash, as `2026.11.22+3fa1c2`."""
+    return f"{created_at:%Y.%m.%d}+{model_sha256[:6]}"

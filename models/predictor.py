@@ -1,0 +1,141 @@
+"""The whole answer for a post: rendering, guards, classifier, calibration and policy in one call.
+
+The one path by which evaluation measures and the server answers, so that a figure in a report is a figure of the
+served program.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Literal, Protocol, Self
+
+import numpy as np
+
+from data.handles import Handles
+from data.post import Post
+from data.rendering import Rendered, render
+from data.taxonomy import INTENTS, ROUTES, Intent, Route
+from models.bundle import Bundle
+from models.calibration import FloatArray, probabilities
+from models.classifier import Classifier, Encoded, Logits
+from models.guards import Guards, LanguageDetector
+from models.policy import Decision, Facts, Policy, decide
+
+Stage = Literal["render", "tokenize", "infer", "decide"]
+STAGES: tuple[Stage, ...] = ("render", "tokenize", "infer", "decide")
+Observe = Callable[[Stage, float], None]
+"""Told the seconds that a stage took for the whole call."""
+
+
+class Scorer(Protocol):
+    """What a predictor needs of a classifier: `models.classifier.Classifier`, or a fake in tests."""
+
+    def encode(self, rendered: Rendered) -> Encoded:
+        """The windows of one rendered post."""
+
+    def logits(self, posts: Sequence[Encoded]) -> Logits:
+        """Logits of encoded posts, `[n, 4]` and `[n, 21]`, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Calibrated probabilities of one post with what the policy needs beside them; arrays are `[4]` and `[21]`."""
+
+    routes: FloatArray
+    intents: FloatArray
+    facts: Facts
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What is answered for one post. Labels are the most probable ones; the decision is the policy's."""
+
+    routes: dict[Route, float]
+    intents: dict[Intent, float]
+    route: Route
+    intent: Intent
+    facts: Facts
+    decision: Decision
+    tokens: int
+
+
+def _ignore(stage: Stage, seconds: float) -> None:
+    """Observes nothing."""
+
+
+def decide_scores(scores: Scores, policy: Policy) -> Prediction:
+    """The prediction that `policy` makes of scores; cheap, so a threshold can be tried without the model."""
+    routes = dict(zip(ROUTES, map(float, scores.routes), strict=True))
+    intents = dict(zip(INTENTS, map(float, scores.intents), strict=True))
+    return Prediction(
+        routes=routes,
+        intents=intents,
+        route=ROUTES[int(np.argmax(scores.routes))],
+        intent=INTENTS[int(np.argmax(scores.intents))],
+        facts=scores.facts,
+        decision=decide(routes, intents, scores.facts, policy),
+        tokens=scores.tokens,
+    )
+
+
+class Predictor:
+    """A bundle in memory. Safe to share between threads; `policy` replaces the bundle's own where given."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        classifier: Scorer,
+        guards: Guards,
+        *,
+        policy: Policy | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.bundle = bundle
+        self.policy = policy or bundle.policy
+        self._classifier = classifier
+        self._guards = guards
+        self._handles: Handles = self.policy.guards.handles
+        self._now = now
+
+    @classmethod
+    def load(cls, bundle: Bundle, *, policy: Policy | None = None, threads: int = 1) -> Self:
+        """The predictor of a verified bundle, with its graph and language model in memory."""
+        classifier = Classifier(bundle.model_path, bundle.tokenizer_path, bundle.manifest.reading, threads=threads)
+        return cls(bundle, classifier, Guards(LanguageDetector()), policy=policy)
+
+    def _facts(self, post: Post, rendered: Rendered, encoded: Encoded) -> Facts:
+        return self._guards.read(
+            post, rendered, truncated=encoded.truncated, lines=self.policy.guards, today=self._now().date()
+        )
+
+    def score(self, posts: Sequence[Post], observe: Observe = _ignore) -> list[Scores]:
+        """Probabilities and facts of posts, in order, before any policy."""
+        start = perf_counter()
+        rendered = [render(post, self._handles) for post in posts]
+        observe("render", (rendering_done := perf_counter()) - start)
+        encoded = [self._classifier.encode(pair) for pair in rendered]
+        observe("tokenize", (tokenizing_done := perf_counter()) - rendering_done)
+        logits = self._classifier.logits(encoded)
+        observe("infer", perf_counter() - tokenizing_done)
+        calibration = self.bundle.calibration
+        routes = probabilities(logits.route, calibration.route_temperature)
+        intents = probabilities(logits.intent, calibration.intent_temperature)
+        return [
+            Scores(
+                routes=routes[row],
+                intents=intents[row],
+                facts=self._facts(post, rendered[row], encoded[row]),
+                tokens=encoded[row].tokens,
+            )
+            for row, post in enumerate(posts)
+        ]
+
+    def predict(self, posts: Sequence[Post], observe: Observe = _ignore) -> list[Prediction]:
+        """Predictions of posts, in order; a post's answer does not depend on the others of the call."""
+        scores = self.score(posts, observe)
+        start = perf_counter()
+        predictions = [decide_scores(score, self.policy) for score in scores]
+        observe("decide", perf_counter() - start)
+        return predictions
