@@ -28,7 +28,7 @@ WORDS: tuple[tuple[str, Route, Intent], ...] = (
     ("thanks", "simple", "praise"),
     ("lol", "simple", "not_service"),
 )
-SURE, UNSURE = 8.0, 1.0
+SURE, UNSURE = 8.0, 3.0
 
 
 @dataclass(frozen=True, slots=True)
