@@ -1,0 +1,113 @@
+"""Which posts belong together, so that a split never tears them apart and a bootstrap draws them as one.
+
+Posts that share a key of any rule are in one group, and so are near duplicates; groups grow through shared posts
+(union-find). The rules are values: other data may add its own.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from data.dependencies import needs_group
+from data.duplicates import near_duplicates
+from data.families import manner
+from data.handles import normal_handle
+from data.post import LabelledPost
+from data.rendering import render
+
+MAX_THREAD_POSTS = 50
+"""A brand message above more posts than this is taken for a canned answer ("Hi, how can we help?"), not a thread:
+it would chain strangers into one giant group. In our corpus the most common message stands above 6 posts."""
+MAX_ALIKE_POSTS = 50
+"""A text that more posts than this repeat is a common phrase ("thanks!"), not a copy: it joins nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Posts that share one of their `keys` belong together, unless more than `max_posts` share it."""
+
+    name: str
+    keys: Callable[[LabelledPost], tuple[str, ...]]
+    max_posts: int | None = None
+
+
+def _author(post: LabelledPost) -> tuple[str, ...]:
+    handle = normal_handle(post.author.handle.strip()) if post.author and post.author.handle else ""
+    return (handle,) if handle else ()
+
+
+def _thread(post: LabelledPost) -> tuple[str, ...]:
+    message = " ".join((post.in_reply_to or "").casefold().split())
+    return (message,) if message else ()
+
+
+def _contrast(post: LabelledPost) -> tuple[str, ...]:
+    return (post.id, post.contrast_of) if post.contrast_of else (post.id,)
+
+
+def _manner(post: LabelledPost) -> tuple[str, ...]:
+    name = manner(post)
+    return (name,) if name else ()
+
+
+RULES = (
+    Rule("author", _author),
+    Rule("thread", _thread, max_posts=MAX_THREAD_POSTS),
+    Rule("contrast", _contrast),
+    Rule("manner", _manner),
+)
+"""Same author, same thread, contrast pair; and the manner pairs of our corpus, which no other ids match."""
+NEAR_DUPLICATE = "near_duplicate"
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """Every post in exactly one group; groups and their members in the order of the posts."""
+
+    groups: tuple[tuple[int, ...], ...]
+    """Places in the list of posts."""
+    links: dict[str, int]
+    """How many pairs each rule joined (before chaining): what the grouping rests on."""
+    skipped_keys: dict[str, int]
+    """Keys that more posts share than their rule allows, by rule."""
+
+    @property
+    def largest(self) -> int:
+        """Posts in the largest group."""
+        return max(map(len, self.groups), default=0)
+
+
+def _pairs_by_key(posts: Sequence[LabelledPost], rule: Rule) -> tuple[list[tuple[int, int]], int]:
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, post in enumerate(posts):
+        for key in rule.keys(post):
+            places[key].append(place)
+    shared = [same for same in places.values() if rule.max_posts is None or len(same) <= rule.max_posts]
+    return [(same[0], other) for same in shared for other in same[1:]], len(places) - len(shared)
+
+
+def _pairs_alike(posts: Sequence[LabelledPost]) -> tuple[list[tuple[int, int]], int]:
+    pairs = near_duplicates([render(post).text for post in posts])
+    alike_to = Counter(pair.first for pair in pairs)
+    joined = [(pair.first, pair.second) for pair in pairs if alike_to[pair.first] < MAX_ALIKE_POSTS]
+    return joined, sum(count >= MAX_ALIKE_POSTS for count in alike_to.values())
+
+
+def group(posts: Sequence[LabelledPost], rules: Sequence[Rule] = RULES) -> Grouping:
+    """The groups of `posts` by `rules` and by near-duplicate rendered texts."""
+    with needs_group("evaluate", "Grouping posts"):
+        from scipy.cluster.hierarchy import DisjointSet
+    pairs: dict[str, list[tuple[int, int]]] = {}
+    skipped: Counter[str] = Counter()
+    for rule in rules:
+        pairs[rule.name], skipped[rule.name] = _pairs_by_key(posts, rule)
+    pairs[NEAR_DUPLICATE], skipped[NEAR_DUPLICATE] = _pairs_alike(posts)
+    joined = DisjointSet(range(len(posts)))
+    for linked in pairs.values():
+        for one, other in linked:
+            joined.merge(one, other)
+    return Grouping(
+        groups=tuple(sorted(tuple(sorted(each)) for each in joined.subsets())),
+        links={name: len(linked) for name, linked in pairs.items()},
+        skipped_keys={name: count for name, count in skipped.items() if count},
+    )
