@@ -10,10 +10,11 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from data.rendering import RENDERING_VERSION
 from data.taxonomy import Taxonomy, UnknownTaxonomyError, taxonomy
@@ -42,8 +43,11 @@ FILES = (
     CARD_FILE,
 )
 
+_SPECIAL_TOKENS = 3
+"""What a pair costs beside its texts: `[CLS]`, `[SEP]` and `[SEP]`."""
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-AnyModel = TypeVar("AnyModel", bound=BaseModel)
+AnyValue = TypeVar("AnyValue")
 
 
 class BundleError(Exception):
@@ -69,6 +73,16 @@ class Reading(_Value):
     context_tokens: Annotated[int, Field(ge=1)] = 80
     max_windows: Annotated[int, Field(ge=1)] = 8
 
+    @model_validator(mode="after")
+    def _every_window_reads_on(self) -> Self:
+        text_tokens = self.window_tokens - self.context_tokens - _SPECIAL_TOKENS
+        if self.overlap_tokens >= text_tokens:
+            raise ValueError(
+                f"an overlap under the {text_tokens} tokens of text that fit beside the context, got "
+                f"{self.overlap_tokens}; widen window_tokens or lower overlap_tokens or context_tokens"
+            )
+        return self
+
 
 class Manifest(_Value):
     """What the bundle is, what it was made from, and the SHA-256 of every other file in it."""
@@ -84,6 +98,14 @@ class Manifest(_Value):
     data_fingerprint: str
     reading: Reading = Reading()
     files: dict[str, Sha256] = {}
+
+
+class _Versions(BaseModel):
+    """The versions of a manifest alone: read first, whatever fields a later format may add beside them."""
+
+    format: str
+    rendering: str
+    taxonomy: str
 
 
 class Labels(_Value):
@@ -144,7 +166,10 @@ def write_bundle(directory: Path, parts: BundleParts) -> Bundle:
 
     Raises:
         BundleError: when what was written does not verify.
-        OSError: when it cannot be written; `directory` is then as it was.
+        OSError: when it cannot be written.
+        ValueError: when a metric is not a finite number.
+
+    `directory` is then as it was.
     """
     labels = taxonomy(parts.manifest.taxonomy)
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -166,15 +191,24 @@ def write_bundle(directory: Path, parts: BundleParts) -> Bundle:
         manifest = parts.manifest.model_copy(update={"files": {name: sha256_of(new / name) for name in FILES}})
         (new / MANIFEST_FILE).write_text(_json(manifest.model_dump(mode="json")), encoding="utf-8")
         load_bundle(new)
-        if directory.exists():
-            directory.rename(Path(scratch) / "old")
-        new.rename(directory)
+        _replace(directory, new, keep=Path(scratch) / "old")
     return load_bundle(directory)
 
 
-def _read(directory: Path, name: str, model: type[AnyModel]) -> AnyModel:
+def _replace(directory: Path, new: Path, keep: Path) -> None:
+    if directory.exists():
+        directory.rename(keep)
     try:
-        return model.model_validate_json((directory / name).read_bytes())
+        new.rename(directory)
+    except OSError:
+        if keep.exists():
+            keep.rename(directory)
+        raise
+
+
+def _read(directory: Path, name: str, kind: type[AnyValue]) -> AnyValue:
+    try:
+        return TypeAdapter(kind).validate_json((directory / name).read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the whole file"
@@ -205,10 +239,10 @@ def _check_files(directory: Path, manifest: Manifest) -> None:
             )
 
 
-def _check_versions(directory: Path, manifest: Manifest) -> Taxonomy:
+def _check_versions(directory: Path, versions: _Versions) -> Taxonomy:
     for what, got, wanted in (
-        ("format", manifest.format, BUNDLE_FORMAT),
-        ("rendering", manifest.rendering, RENDERING_VERSION),
+        ("format", versions.format, BUNDLE_FORMAT),
+        ("rendering", versions.rendering, RENDERING_VERSION),
     ):
         if got != wanted:
             raise BundleError(
@@ -216,9 +250,20 @@ def _check_versions(directory: Path, manifest: Manifest) -> Taxonomy:
                 "Serve it with the Signalbox release that wrote it, or retrain the bundle."
             )
     try:
-        return taxonomy(manifest.taxonomy)
+        return taxonomy(versions.taxonomy)
     except UnknownTaxonomyError as error:
         raise BundleError(f"Bundle {directory} cannot be read: {error}") from None
+
+
+def _check_labels(directory: Path, known: Taxonomy) -> None:
+    labels = _read(directory, LABELS_FILE, Labels)
+    for head, got, wanted in (("route", labels.route, known.routes), ("intent", labels.intent, known.intents)):
+        for place, (one, other) in enumerate(zip_longest(got, wanted)):
+            if one != other:
+                raise BundleError(
+                    f"The labels of bundle {directory} are not those of taxonomy {known.version}: {head} label {place} "
+                    f"is {one!r}, wanted {other!r}. Restore {LABELS_FILE} from its source, or retrain the bundle."
+                )
 
 
 def load_bundle(directory: Path) -> Bundle:
@@ -232,22 +277,17 @@ def load_bundle(directory: Path) -> Bundle:
             f"No bundle in {directory}: there is no {MANIFEST_FILE}. Wanted: a directory written by "
             "`python -m training run`. Give its path with --bundle or SIGNALBOX_BUNDLE."
         )
+    known = _check_versions(directory, _read(directory, MANIFEST_FILE, _Versions))
     manifest = _read(directory, MANIFEST_FILE, Manifest)
-    known = _check_versions(directory, manifest)
     _check_files(directory, manifest)
-    labels = _read(directory, LABELS_FILE, Labels)
-    if (labels.route, labels.intent) != (known.routes, known.intents):
-        raise BundleError(
-            f"The labels of bundle {directory} are not those of taxonomy {known.version}: got {labels.route} and "
-            f"{len(labels.intent)} intents in another order. Retrain the bundle."
-        )
+    _check_labels(directory, known)
     return Bundle(
         directory=directory,
         manifest=manifest,
         taxonomy=known,
         calibration=_read(directory, CALIBRATION_FILE, Calibration),
         policy=_read(directory, POLICY_FILE, Policy),
-        metrics=json.loads((directory / METRICS_FILE).read_bytes()),
+        metrics=_read(directory, METRICS_FILE, dict[str, Any]),
     )
 
 

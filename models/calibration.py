@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 FloatArray = npt.NDArray[np.float64]
+Temperature = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
 
 class Calibration(BaseModel):
@@ -17,8 +18,8 @@ class Calibration(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    route_temperature: Annotated[float, Field(gt=0.0)] = 1.0
-    intent_temperature: Annotated[float, Field(gt=0.0)] = 1.0
+    route_temperature: Temperature = 1.0
+    intent_temperature: Temperature = 1.0
 
 
 def probabilities(logits: npt.NDArray[np.floating], temperature: float) -> FloatArray:

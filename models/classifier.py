@@ -1,4 +1,4 @@
-"""The fine-tuned transformer on onnxruntime: rendered posts in, logits out. Knows no torch and no labels.
+"""The fine-tuned transformer on onnxruntime: rendered posts in, logits out. Knows no torch.
 
 A post gets the same bytes alone, in any batch, at any padding and in any thread: every window is run alone and
 without padding, on one thread (`docs/decisions/0002`). A long post is read in overlapping windows, each with the
@@ -15,7 +15,7 @@ import onnxruntime
 from tokenizers import Encoding, Tokenizer
 
 from data.rendering import Rendered
-from data.taxonomy import ROUTES
+from data.taxonomy import INTENTS, ROUTES
 from models.bundle import Reading
 
 IntArray = npt.NDArray[np.int64]
@@ -90,10 +90,10 @@ class Classifier:
         """The windows of one rendered post. Cuts the context to its own limit, never the post for the context."""
         context = rendered.context
         limit = self._reading.context_tokens
-        if len(context) > limit:  # a token is one character or more
+        if len(context.encode()) > limit:  # a token is a byte or more; a Korean syllable becomes three tokens
             tokens = self._tokenizer.encode(context, add_special_tokens=False)
             if len(tokens.ids) > limit:
-                context = context[: tokens.offsets[limit - 1][1]]
+                context = context[: tokens.offsets[limit][0]]
         first = self._tokenizer.encode(rendered.text, context)
         windows = (first, *first.overflowing)
         kept = self._reading.max_windows
@@ -117,10 +117,9 @@ class Classifier:
     def logits(self, posts: Sequence[Encoded]) -> Logits:
         """Logits of encoded posts, `[n, 4]` and `[n, 21]`, in order."""
         routes = np.empty((len(posts), len(ROUTES)), dtype=np.float32)
-        intents: list[FloatArray] = []
+        intents = np.empty((len(posts), len(INTENTS)), dtype=np.float32)
         for row, post in enumerate(posts):
             outputs = [self._run_window(window) for window in post.windows]
             route, intent = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
-            routes[row], joined = join_windows(route, intent)
-            intents.append(joined)
-        return Logits(route=routes, intent=np.stack(intents) if intents else np.empty((0, 0), dtype=np.float32))
+            routes[row], intents[row] = join_windows(route, intent)
+        return Logits(route=routes, intent=intents)

@@ -48,19 +48,22 @@ def _is_readable(text: str) -> bool:
     return any(character.isalnum() for character in _MASKS_AND_MENTIONS.sub(" ", text))
 
 
-def _is_supported(said: str | None, found: Language, lines: GuardLines) -> bool:
+def _language(said: str | None, found: Language, lines: GuardLines) -> tuple[str | None, bool]:
+    """The language that the post is taken for, and whether it is supported."""
     if said is not None and said not in lines.supported_languages:
-        return False
+        return said, False
     if found.code is None or found.code in lines.supported_languages:
-        return True
+        return said or found.code, True
     needed = lines.min_language_confidence if said is None else lines.min_contradiction_confidence
-    return found.confidence < needed
+    if found.confidence >= needed:
+        return found.code, False
+    return said or found.code, True
 
 
-def _authority(post: Post, rendered: Rendered) -> str | None:
-    if "@authority" in rendered.text:
+def _authority(text: str) -> str | None:
+    if "@authority" in text:
         return "an authority is tagged"
-    named = AUTHORITY_NAMES.search(post.text)
+    named = AUTHORITY_NAMES.search(text)
     return f"{named.group().lower()} is named" if named else None
 
 
@@ -72,16 +75,16 @@ class Guards:
 
     def read(self, post: Post, rendered: Rendered, *, truncated: bool, lines: GuardLines, today: date) -> Facts:
         """The facts of one post; `rendered` is its rendering under the same handles as `lines`."""
-        found = self._detector.detect(rendered.text)
+        lang, supported = _language(post.lang, self._detector.detect(rendered.text), lines)
         handle = post.author.handle if post.author else None
         return Facts(
             platform=post.platform,
-            lang=post.lang or found.code,
-            supported_language=_is_supported(post.lang, found, lines),
+            lang=lang,
+            supported_language=supported,
             readable=_is_readable(rendered.text),
             truncated=truncated,
             exposed=rendered.exposed,
-            authority=_authority(post, rendered),
+            authority=_authority(rendered.text),
             followers=post.followers,
             reposts=post.reposts,
             vip=handle is not None and normal_handle(handle) in map(normal_handle, lines.vip_handles),

@@ -4,6 +4,7 @@ The first rule that fires sets the action; every rule that fires is listed as a 
 a clock or a score that was not handed in. Any doubt ends as `agent`, never as `auto_answer`.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -161,7 +162,9 @@ class _Rule:
     reason: Reason
 
 
-def _cannot_judge(facts: Facts, undecided: bool) -> Iterator[_Rule]:
+def _cannot_judge(facts: Facts, *, scored: bool, undecided: bool) -> Iterator[_Rule]:
+    if not scored:
+        yield _Rule("agent", "agents", Reason("no_score", "the model gave something that is not a number"))
     if not facts.supported_language:
         yield _Rule("agent", "agents", Reason("language_not_supported", f"language {facts.lang or 'unknown'}"))
     if not facts.readable:
@@ -248,7 +251,8 @@ def decide(routes: Mapping[Route, float], intents: Mapping[Intent, float], facts
     simple, intent_confidence = routes["simple"], intents[intent]
 
     guards, scores = list(_guards(facts, policy.guards)), list(_routes(routes, policy.thresholds))
-    rules = [*_cannot_judge(facts, undecided=not guards and not scores), *guards, *scores]
+    scored = all(map(math.isfinite, (*routes.values(), *intents.values())))
+    rules = [*_cannot_judge(facts, scored=scored, undecided=not guards and not scores), *guards, *scores]
     rules += [] if rules else _answer(simple, intent, intent_confidence, facts, policy)
     reasons = tuple(rule.reason for rule in rules)
     if not rules and label == "simple":
