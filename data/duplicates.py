@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from data.dependencies import needs_group
+from data.progress import Watch, unwatched
 
 SHINGLE_CHARACTERS = 4
 NEAR_DUPLICATE_SIMILARITY = 0.7
@@ -42,7 +43,7 @@ def similarity(one: frozenset[str], other: frozenset[str]) -> float:
     return len(one & other) / union if union else 1.0
 
 
-def _candidates(sets: Sequence[frozenset[str]]) -> list[tuple[int, int]]:
+def _candidates(sets: Sequence[frozenset[str]], watch: Watch) -> list[tuple[int, int]]:
     with needs_group("evaluate", "Finding near duplicates"):
         from datasketch import MinHash, MinHashLSH
     permutations = _BANDS * _ROWS
@@ -51,13 +52,15 @@ def _candidates(sets: Sequence[frozenset[str]]) -> list[tuple[int, int]]:
     signatures = MinHash.generator(
         ([shingle.encode() for shingle in sorted(each)] for each in sets), num_perm=permutations, seed=_SEED
     )
-    for place, signature in enumerate(signatures):
+    for place, signature in enumerate(watch(signatures, "comparing texts", len(sets))):
         pairs += [(earlier, place) for earlier in index.query(signature)]
         index.insert(place, signature, check_duplication=False)
     return sorted(pairs)
 
 
-def near_duplicates(texts: Sequence[str], threshold: float = NEAR_DUPLICATE_SIMILARITY) -> tuple[Pair, ...]:
+def near_duplicates(
+    texts: Sequence[str], threshold: float = NEAR_DUPLICATE_SIMILARITY, *, watch: Watch = unwatched
+) -> tuple[Pair, ...]:
     """All pairs of `texts` at least `threshold` alike, sorted.
 
     Equal texts (but for case) are paired with the first of them only, so that a hundred times "thanks" gives 99
@@ -69,7 +72,7 @@ def near_duplicates(texts: Sequence[str], threshold: float = NEAR_DUPLICATE_SIMI
     pairs = [Pair(first, later, 1.0) for first, *others in places.values() for later in others]
     firsts = [same[0] for same in places.values()]
     sets = [shingles(texts[first]) for first in firsts]
-    for one, other in _candidates(sets):
+    for one, other in _candidates(sets, watch):
         if (alike := similarity(sets[one], sets[other])) >= threshold:
             pairs.append(Pair(firsts[one], firsts[other], alike))
     return tuple(sorted(pairs))

@@ -13,6 +13,7 @@ from data.duplicates import near_duplicates
 from data.families import manner
 from data.handles import normal_handle
 from data.post import LabelledPost
+from data.progress import Watch, unwatched
 from data.rendering import render
 
 MAX_THREAD_POSTS = 50
@@ -86,14 +87,14 @@ def _pairs_by_key(posts: Sequence[LabelledPost], rule: Rule) -> tuple[list[tuple
     return [(same[0], other) for same in shared for other in same[1:]], len(places) - len(shared)
 
 
-def _pairs_alike(posts: Sequence[LabelledPost]) -> tuple[list[tuple[int, int]], int]:
-    pairs = near_duplicates([render(post).text for post in posts])
+def _pairs_alike(posts: Sequence[LabelledPost], watch: Watch) -> tuple[list[tuple[int, int]], int]:
+    pairs = near_duplicates([render(post).text for post in watch(posts, "rendering")], watch=watch)
     alike_to = Counter(pair.first for pair in pairs)
     joined = [(pair.first, pair.second) for pair in pairs if alike_to[pair.first] < MAX_ALIKE_POSTS]
     return joined, sum(count >= MAX_ALIKE_POSTS for count in alike_to.values())
 
 
-def group(posts: Sequence[LabelledPost], rules: Sequence[Rule] = RULES) -> Grouping:
+def group(posts: Sequence[LabelledPost], rules: Sequence[Rule] = RULES, *, watch: Watch = unwatched) -> Grouping:
     """The groups of `posts` by `rules` and by near-duplicate rendered texts."""
     with needs_group("evaluate", "Grouping posts"):
         from scipy.cluster.hierarchy import DisjointSet
@@ -101,7 +102,7 @@ def group(posts: Sequence[LabelledPost], rules: Sequence[Rule] = RULES) -> Group
     skipped: Counter[str] = Counter()
     for rule in rules:
         pairs[rule.name], skipped[rule.name] = _pairs_by_key(posts, rule)
-    pairs[NEAR_DUPLICATE], skipped[NEAR_DUPLICATE] = _pairs_alike(posts)
+    pairs[NEAR_DUPLICATE], skipped[NEAR_DUPLICATE] = _pairs_alike(posts, watch)
     joined = DisjointSet(range(len(posts)))
     for linked in pairs.values():
         for one, other in linked:

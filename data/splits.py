@@ -20,6 +20,7 @@ from data.families import family
 from data.fingerprint import fingerprint
 from data.grouping import RULES, Rule, group
 from data.post import LabelledPost
+from data.progress import Watch, unwatched
 from data.taxonomy import ROUTES
 
 SPLITS_FORMAT = "1"
@@ -138,6 +139,7 @@ def split(
     shares: Mapping[PartName, float] = SHARES,
     rules: Sequence[Rule] = RULES,
     stratum: Callable[[LabelledPost], str] = stratum,
+    watch: Watch = unwatched,
 ) -> Splits:
     """The parts of `posts`: grouped by `rules` and near duplicates, balanced by `stratum`, fixed by `seed`.
 
@@ -148,7 +150,7 @@ def split(
     """
     _check(posts, shares)
     ordered = tuple(sorted(posts, key=lambda post: post.id))
-    grouping = group(ordered, rules)
+    grouping = group(ordered, rules, watch=watch)
     assigned = _assign(grouping.groups, [stratum(post) for post in ordered], shares, seed)
     routes: dict[PartName, Counter[str]] = defaultdict(Counter)
     for name, groups in assigned.items():

@@ -1,0 +1,198 @@
+"""The commands of `data`: check, split, describe and render files of posts.
+
+People's text and progress go to stderr; the last line of stdout is one JSON object; exit 0 done, 1 findings that
+are errors, 2 misuse or a source that cannot be read.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from data.checks import MIN_POSTS_PER_LABEL, check
+from data.dependencies import MissingGroupError
+from data.description import describe
+from data.grouping import NEAR_DUPLICATE
+from data.post import Post
+from data.progress import progress_bar
+from data.rejects import SourceError, problems_of, write_rejects
+from data.rendering import RENDERING_VERSION, render
+from data.sources import AnyPost, Reading, read_labelled, read_posts
+from data.splits import DEFAULT_SEED, SplitsError, read_splits, split, write_splits
+from data.taxonomy import PLATFORMS
+
+DONE, FAILED, MISUSE = 0, 1, 2
+_SOURCES = (
+    "FILE is JSON Lines (.jsonl, .ndjson), .csv, .parquet, a directory of such files, or hf:NAME[:CONFIG][:SPLIT]."
+)
+_LARGE_GROUP_SHARE = 0.01
+"""The smallest part is 4 % of the posts: a group above 1 % of them starts to unbalance it."""
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _answer(answer: dict[str, Any]) -> None:
+    print(json.dumps(answer, ensure_ascii=False))
+
+
+def _report_reading(reading: Reading[AnyPost], rejects: Path) -> None:
+    if reading.ignored_fields:
+        _say(f"Ignored fields that are not of a post: {', '.join(reading.ignored_fields)}.")
+    if reading.rejects:
+        write_rejects(rejects, reading.rejects)
+        _say("\n".join(map(str, reading.rejects)))
+        _say(f"{len(reading.rejects)} rows are no posts; they are put aside in {rejects}.")
+
+
+def _read(arguments: argparse.Namespace, read: Callable[..., Reading[AnyPost]]) -> Reading[AnyPost]:
+    reading = read(arguments.files, keep_going=arguments.keep_going, watch=progress_bar)
+    _report_reading(reading, arguments.rejects)
+    return reading
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    # A check reports bad rows together with all else, so it always reads on; --keep-going says what they count as.
+    reading = read_labelled(arguments.files, keep_going=True, watch=progress_bar)
+    if arguments.keep_going:
+        _report_reading(reading, arguments.rejects)
+    report = check(
+        reading.posts,
+        rejects=reading.rejects,
+        rejects_are="warning" if arguments.keep_going else "error",
+        splits=read_splits(arguments.splits) if arguments.splits else None,
+        least=arguments.least,
+        watch=progress_bar,
+    )
+    _say(report.as_text())
+    if arguments.report:
+        arguments.report.write_text(json.dumps(report.as_json(), indent=1), encoding="utf-8")
+    counts = {f"{severity}s": report.count(severity) for severity in ("error", "warning", "note")}
+    _answer({"posts": report.posts, "rejects": len(reading.rejects), **counts, "passed": report.passed})
+    return DONE if report.passed else FAILED
+
+
+def _split(arguments: argparse.Namespace) -> int:
+    reading = _read(arguments, read_labelled)
+    splits = split(reading.posts, seed=arguments.seed, watch=progress_bar)
+    write_splits(arguments.out, splits)
+    file = splits.file
+    for name, counts in file.counts.items():
+        _say(f"{name:<12} {sum(counts.values()):>6}  " + "  ".join(f"{route} {n}" for route, n in counts.items()))
+    _say(f"{file.posts} posts in {file.groups} groups, the largest of {file.largest_group_posts}.")
+    if file.largest_group_posts > max(1, _LARGE_GROUP_SHARE * file.posts):
+        _say(
+            f"The largest group holds more than {_LARGE_GROUP_SHARE:.0%} of the posts, which unbalances the parts: "
+            f"look at the handles, threads and texts ({NEAR_DUPLICATE}) that many posts share."
+        )
+    _answer({"out": str(arguments.out), **file.model_dump(mode="json", exclude={"parts"})})
+    return DONE
+
+
+def _describe(arguments: argparse.Namespace) -> int:
+    posts = _read(arguments, read_posts).posts if arguments.plain else _read(arguments, read_labelled).posts
+    description = describe(posts)
+    _say(description.as_text())
+    _answer(description.as_json())
+    return DONE
+
+
+def _render(arguments: argparse.Namespace) -> int:
+    if arguments.text is None:
+        posts: Sequence[Post] = _read(arguments, read_posts).posts
+    else:
+        posts = [Post(text=arguments.text, platform=arguments.platform, lang=arguments.lang)]
+    for post in posts:
+        rendered = render(post)
+        exposed = list(rendered.exposed)
+        _answer({"id": post.id, "text": rendered.text, "context": rendered.context, "exposed": exposed})
+    _answer({"posts": len(posts), "rendering": RENDERING_VERSION})
+    return DONE
+
+
+def _reading_options() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument("--keep-going", action="store_true", help="put rows that are no posts aside and read the rest")
+    options.add_argument(
+        "--rejects",
+        type=Path,
+        default=Path("rejects.jsonl"),
+        metavar="OUT",
+        help="where --keep-going puts them, as JSON Lines (default: %(default)s)",
+    )
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m data", description="Check, split, describe and render posts.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    options = _reading_options()
+
+    def verb(name: str, run: Callable[[argparse.Namespace], int], about: str, example: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(
+            name,
+            parents=[options],
+            help=about,
+            description=f"{about[0].upper()}{about[1:]}.",
+            epilog=f"{_SOURCES}\n\nexample:\n  python -m data {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        added.set_defaults(run=run)
+        return added
+
+    checking = verb(
+        "check",
+        _check,
+        "report what is wrong with labelled posts; exit 1 when errors are found",
+        "check data/corpus --splits data/corpus/splits.json",
+    )
+    checking.add_argument(
+        "--splits", type=Path, metavar="IN", help="look for leakage between the parts of this file too"
+    )
+    checking.add_argument(
+        "--least", type=int, default=MIN_POSTS_PER_LABEL, metavar="N", help="posts a label needs (default: %(default)s)"
+    )
+    checking.add_argument("--report", type=Path, metavar="OUT", help="write every finding to this file as JSON")
+    splitting = verb(
+        "split",
+        _split,
+        "part labelled posts into train, development, temperature and calibration",
+        "split data/corpus --out data/corpus/splits.json",
+    )
+    splitting.add_argument("--out", type=Path, required=True, metavar="OUT", help="the file of splits to write")
+    splitting.add_argument("--seed", type=int, default=DEFAULT_SEED, metavar="N", help="default: %(default)s")
+    describing = verb("describe", _describe, "count posts by label, platform, language, length", "describe data/corpus")
+    describing.add_argument("--plain", action="store_true", help="the posts have no labels")
+    for added in (checking, splitting, describing):
+        added.add_argument("files", nargs="+", metavar="FILE", help="one or more sources")
+    rendering = verb("render", _render, "show posts as the model reads them", "render --text 'where is my parcel?'")
+    what = rendering.add_mutually_exclusive_group(required=True)
+    what.add_argument("files", nargs="*", default=[], metavar="FILE", help="one or more sources")
+    what.add_argument("--text", help="a post to render instead of files")
+    rendering.add_argument("--platform", choices=PLATFORMS, default="other", help="of --text (default: %(default)s)")
+    rendering.add_argument("--lang", help="of --text: a two-letter code")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code of the command: 0 done, 1 errors were found, 2 misuse."""
+    parsed = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = parsed.run
+    try:
+        return run(parsed)
+    except (SourceError, SplitsError, MissingGroupError) as error:
+        _say(str(error))
+    except ValidationError as error:
+        _say("The post is not valid: " + "; ".join(map(str, problems_of(error))))
+    except OSError as error:
+        _say(f"The file {error.filename} could not be written: {error.strerror}. Check the path and its permissions.")
+    return MISUSE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
