@@ -41,8 +41,12 @@ class Finding:
 
 _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{2,63})+", re.I)
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{2,4}){2,8}\b", re.I)
-_CARD = re.compile(r"(?<![\d.-])[2-6](?:[ -]?\d){12,18}(?!\d)")
-_SAID_CARD = re.compile(r"\b(?:card|visa|mastercard|amex)\b", re.I)
+_DIGIT_GROUPS = re.compile(r"(?<![\d.-])\d(?:[ -]?\d){12,}")
+_CARD = re.compile(r"[2-6]\d{12,18}")
+_MIN_CARD_GROUP_DIGITS = 4
+"""Cards are printed as 4-4-4-4 or 4-6-5; shorter groups beside them are an expiry date or a security code."""
+_MAX_CARD_GROUPS = 4
+_SAID_CARD = re.compile(r"(?<!\[)\b(?:card|visa|mastercard|amex)\b", re.I)
 _SORT_CODE_AND_ACCOUNT = re.compile(r"\b\d{2}-\d{2}-\d{2}\b\W{1,4}\d{8}\b")
 _SAID_ACCOUNT = re.compile(
     r"\b(?:account|acct|acc|a/c|acc?nt)\b\.?(?: ?(?:no|num|number|nr|is|it's|#|:|\.))*[ :#]{1,3}(\d[\d -]{4,18}\d)\b",
@@ -115,12 +119,13 @@ _NOT_A_PERSONS = frozenset(
     }
 )
 _SAID_PHONE = re.compile(
-    r"\b(?:call|phone|mobile|mob|cell|ring|txt|text|tel|telephone|whatsapp|contact me|reach me|celular|m[oó]vil|"
+    r"(?<!\[)\b(?:call|phone|mobile|mob|cell|ring|txt|text|tel|telephone|whatsapp|contact me|reach me|celular|m[oó]vil|"
     r"llam\w*|handy|anruf\w*|appel\w*)\b",
     re.I,
 )
 _MIN_DIALLED_DIGITS = 10
 _WORD_DISTANCE_CHARACTERS = 40
+_DIGITS = re.compile(r"\d+")
 _ENOUGH_DIGITS = re.compile(r"(?:\d\D{0,3}){6}")
 
 
@@ -137,16 +142,29 @@ def _ibans(text: str) -> Iterator[Finding]:
     for match in _IBAN.finditer(text):
         # The expression may run on into the next word: take the longest prefix that is an IBAN.
         for end in range(match.end(), match.start() + 14, -1):
-            if iban.is_valid(text[match.start() : end]):
+            if text[end - 1] != " " and iban.is_valid(text[match.start() : end]):
                 yield Finding(match.start(), end, "iban", personal=True)
                 break
 
 
+def _card_spans(run: re.Match[str]) -> Iterator[tuple[int, int]]:
+    """Where a card may stand in a run of digits: all of it, else its longer groups, the longest first."""
+    yield run.span()
+    groups = list(_DIGITS.finditer(run.string, *run.span()))
+    for first, start in enumerate(groups):
+        for last in range(min(len(groups), first + _MAX_CARD_GROUPS), first, -1):
+            if min(len(group.group()) for group in groups[first:last]) >= _MIN_CARD_GROUP_DIGITS:
+                yield start.start(), groups[last - 1].end()
+
+
 def _cards(text: str) -> Iterator[Finding]:
-    for match in _CARD.finditer(text):
+    for run in _DIGIT_GROUPS.finditer(text):
         # A mistyped card number is still somebody's: beside the word it counts without its check digit.
-        if luhn.is_valid(re.sub(r"[ -]", "", match.group())) or _SAID_CARD.search(_before(text, match.start())):
-            yield Finding(match.start(), match.end(), "card", personal=True)
+        said = _SAID_CARD.search(_before(text, run.start()))
+        for start, end in _card_spans(run):
+            number = re.sub(r"[ -]", "", text[start:end])
+            if _CARD.fullmatch(number) and (said or luhn.is_valid(number)):
+                yield Finding(start, end, "card", personal=True)
 
 
 def _accounts(text: str) -> Iterator[Finding]:
@@ -219,6 +237,19 @@ def mask(text: str, findings: tuple[Finding, ...]) -> str:
     return "".join([*parts, text[done:]])
 
 
+def mask_all(text: str, lang: str | None = None) -> tuple[str, tuple[Finding, ...]]:
+    """`text` without personal data, and all that was found in it.
+
+    A mask brings the words around it nearer to each other, so it is looked again until nothing is found: what comes
+    back is left as it is by a second call. Places in later findings are those of the partly masked text.
+    """
+    found: tuple[Finding, ...] = ()
+    # Ends: every finding takes digits or an "@" away, and a mask has neither.
+    while findings := find_personal_data(text, lang):
+        text, found = mask(text, findings), found + findings
+    return text, found
+
+
 def redact(text: str, lang: str | None = None) -> str:
     """`text` without personal data: what may be logged, stored and shown to the model."""
-    return mask(text, find_personal_data(text, lang))
+    return mask_all(text, lang)[0]
