@@ -9,7 +9,7 @@ Version 1, by example::
             "@user @authority your courier left it in the rain [link] enraged face twice"
     second: "x. followers under 1k. not verified. bio: dad of 3. reposts under 10. reply to: [the brand's message]"
 
-Unknown facts are left out, so a post without author data reads "x." and nothing is invented.
+Unknown facts are left out, so a post without author data reads "x" and nothing is invented.
 """
 
 import html
@@ -26,7 +26,8 @@ from data.redaction import Kind, mask_all
 RENDERING_VERSION = "1"
 
 _LINK = re.compile(r"(?:https?://|www\.)\S+|\bpic\.twitter\.com/\S+", re.I)
-_MENTION = re.compile(r"(?<![\w@.])[.]?@(\w+)")
+_MENTION = re.compile(r"(?<![\w@.])[.]?@+((\w+)(?:\.[a-z0-9_]\w*)*)")
+"""Handles of Instagram may hold dots; a dot before a capital ends a sentence."""
 _MANY_USERS = re.compile(r"(?:@user\s+){3,}(?=@user)")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _HASHTAG = re.compile(r"#(\w+)")
@@ -85,12 +86,16 @@ def _name_emoji(text: str) -> str:
     return "".join(parts)
 
 
+def _role(mention: re.Match[str], handles: Handles) -> str:
+    return "@" + (handles.role(mention.group(1)) or handles.role(mention.group(2)) or "user")
+
+
 def _clean(text: str, lang: str | None, handles: Handles) -> tuple[str, tuple[Kind, ...]]:
     # Masked last of all that joins or parts characters: "4111  1111" and "#4111_1111" become numbers only then.
     plain = _name_emoji(_LINK.sub("[link]", _printable(text))).replace(_JOINER, "")
     plain = _HASHTAG.sub(lambda match: "#" + _CAMEL.sub(" ", match.group(1)).replace("_", " "), plain)
     masked, findings = mask_all(_SPACE.sub(" ", plain).strip(), lang)
-    cleaned = _MENTION.sub(lambda match: "@" + (handles.role(match.group(1)) or "user"), masked)
+    cleaned = _MENTION.sub(lambda match: _role(match, handles), masked)
     exposed = {finding.kind for finding in findings if finding.personal}
     return _MANY_USERS.sub("@user @user ", cleaned), tuple(sorted(exposed))
 
