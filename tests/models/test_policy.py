@@ -71,6 +71,11 @@ def test_a_sure_simple_post_that_asks_for_nothing_gets_no_reply() -> None:
     assert not decision.abstained
 
 
+def test_a_post_exactly_at_both_thresholds_is_answered() -> None:
+    decision = decide(routes(simple=0.9, complex=0.1), intents(confidence=0.5), FACTS, POLICY)
+    assert decision.action == "auto_answer"
+
+
 @pytest.mark.parametrize(
     ("facts", "action", "queue", "reason"),
     [
