@@ -88,7 +88,10 @@ class RiskBudget(_Value):
 
 
 class Certificate(_Value):
-    """What was proven of one risk on the calibration split, or how many labels a proof still needs."""
+    """What was proven of one risk on the calibration split, or how many labels a proof still needs.
+
+    `more_labels_needed` is `None` where no number of labels would do at the rate of events seen.
+    """
 
     risk: str
     budget: Probability
@@ -98,7 +101,7 @@ class Certificate(_Value):
     p_value: Probability
     upper_bound: Probability
     certified: bool
-    more_labels_needed: Annotated[int, Field(ge=0)] = 0
+    more_labels_needed: Annotated[int, Field(ge=0)] | None = 0
 
 
 class Policy(_Value):

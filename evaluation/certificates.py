@@ -1,0 +1,128 @@
+"""What is proven of a policy on a sample: exact binomial tests of three risks. Owns the statistics of the proof.
+
+For a risk with budget `a`, `k` events in `n` independent trials reject "the risk is over `a`" at the p-value
+BinomCDF(k; n, a). All risks hold together with confidence 1 - d when the largest of their p-values is at most d
+(an intersection-union test, so no correction for three risks). The trials of a leak are all posts of that route,
+whatever their share in the sample; the trials of `wrong` are the posts that the machine closed.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+
+from data.dependencies import needs_group
+from data.taxonomy import Route
+from evaluation.closings import Closings, read_closings
+from evaluation.predictions import BoolArray, Predictions
+from models.policy import Certificate, Policy, RiskBudget
+
+with needs_group("evaluate", "Certifying a policy"):
+    from scipy.special import bdtr
+    from scipy.stats import beta
+
+Risk = Literal["leak_sensitive", "leak_influencer", "wrong"]
+RISKS: tuple[Risk, ...] = get_args(Risk)
+LEAKS: dict[Risk, Route] = {"leak_sensitive": "sensitive", "leak_influencer": "influencer"}
+"""The route whose posts are the trials of each leak."""
+TRIALS: dict[Risk, str] = {
+    "leak_sensitive": "sensitive posts",
+    "leak_influencer": "influencer posts",
+    "wrong": "posts that the machine closes",
+}
+"""What is counted as a trial of each risk: the kind of label that a proof needs more of."""
+MAX_LABELS = 1_000_000
+"""A proof that needs more labels than this is called impossible."""
+_LABELS_AT_ONCE = 10_000
+_ROUNDING = 1e-9
+
+
+def budget_of(budget: RiskBudget, risk: Risk) -> float:
+    """The share that the budget allows of that risk."""
+    return float(getattr(budget, risk))
+
+
+def p_value(events: int, trials: int, allowed: float) -> float:
+    """P(Binomial(trials, allowed) <= events): how likely so few events are if the risk were just over `allowed`.
+
+    A budget of 1 allows everything, so its p-value is 0.
+    """
+    return 0.0 if allowed >= 1 else min(1.0, float(bdtr(events, trials, allowed)))
+
+
+def upper_bound(events: int, trials: int, confidence: float) -> float:
+    """The one-sided Clopper-Pearson bound: the risk is below it with `confidence`; 1 where nothing is known."""
+    return 1.0 if events >= trials else float(beta.ppf(confidence, events + 1, trials - events))
+
+
+def trials_needed(rate: float, allowed: float, confidence: float, *, over: int = 0) -> int | None:
+    """The smallest number of trials above `over` that would prove the risk if events came at `rate`, rounded up.
+
+    `None` where no number up to a million would, as when the rate is not below what is allowed.
+    """
+    if allowed >= 1:
+        return over + 1
+    if rate >= allowed:
+        return None
+    for start in range(over + 1, MAX_LABELS + 1, _LABELS_AT_ONCE):
+        trials = np.arange(start, start + _LABELS_AT_ONCE)
+        events = np.ceil(rate * trials - _ROUNDING)
+        enough = trials[bdtr(events, trials, allowed) <= 1 - confidence]
+        if len(enough):
+            return int(enough[0])
+    return None
+
+
+def certificate(risk: Risk, is_event: BoolArray, is_trial: BoolArray, budget: RiskBudget) -> Certificate:
+    """What `[n]` posts prove of one risk; an event counts only within the trials."""
+    events, trials = int((is_event & is_trial).sum()), int(is_trial.sum())
+    allowed, confidence = budget_of(budget, risk), budget.confidence
+    p = p_value(events, trials, allowed)
+    certified = p <= 1 - confidence
+    needed = trials_needed(events / max(trials, 1), allowed, confidence, over=trials) if not certified else trials
+    return Certificate(
+        risk=risk,
+        budget=allowed,
+        confidence=confidence,
+        events=events,
+        trials=trials,
+        p_value=p,
+        upper_bound=upper_bound(events, trials, confidence),
+        certified=certified,
+        more_labels_needed=None if needed is None else needed - trials,
+    )
+
+
+def certify_closed(
+    predictions: Predictions, closings: Closings, closed: BoolArray, budget: RiskBudget
+) -> tuple[Certificate, ...]:
+    """The certificates of all risks when `closed` `[n]` posts are closed by the machine."""
+    leaks = [certificate(risk, closed, predictions.is_route(route), budget) for risk, route in LEAKS.items()]
+    return (*leaks, certificate("wrong", closings.wrong, closed, budget))
+
+
+def certify(policy: Policy, predictions: Predictions) -> tuple[Certificate, ...]:
+    """The certificates of a policy as it stands, for its own budget, on posts that had no part in choosing it."""
+    closings = read_closings(predictions, policy)
+    return certify_closed(predictions, closings, closings.closed(policy.thresholds), policy.budget)
+
+
+def explain(certificate: Certificate) -> str:
+    """One line in words: what was counted, what follows, and what a missing proof still needs."""
+    risk: Risk = next(name for name in RISKS if name == certificate.risk)
+    counted = f"{certificate.risk}: {certificate.events} of {certificate.trials} {TRIALS[risk]}"
+    bound = f"at most {certificate.upper_bound:.2%} with {certificate.confidence:.0%} confidence"
+    if certificate.certified:
+        return f"{counted}, {bound}; the budget of {certificate.budget:.2%} is proven"
+    needed = certificate.more_labels_needed
+    if needed is None:
+        remedy = "no number of labels proves it at this rate: the model or the budget has to change"
+    else:
+        rate = "with no further error" if certificate.events == 0 else "at this rate"
+        remedy = f"{needed} more {TRIALS[risk]} needed {rate}"
+    return f"{counted}, {bound}; the budget of {certificate.budget:.2%} is not provable: {remedy}"
+
+
+def all_certified(certificates: Sequence[Certificate]) -> bool:
+    """True where every risk is proven, and there is one."""
+    return bool(certificates) and all(each.certified for each in certificates)

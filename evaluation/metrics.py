@@ -1,0 +1,202 @@
+"""How often the labels are right, and how honest the probabilities are. Owns classification and calibration figures.
+
+Every per-class figure comes from one confusion matrix with explicit labels, so a class that is absent keeps its name
+and its place. Macro-F1 is the mean over the classes that truly occur; the absent ones are listed by name.
+Intervals are cluster bootstraps: groups are drawn, not posts, because posts of a group are not independent.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evaluation.predictions import BoolArray, IntArray
+from models.calibration import FloatArray
+
+BOOTSTRAP_DRAWS = 1_000
+BOOTSTRAP_SEED = 2026
+INTERVAL_CONFIDENCE = 0.95
+ECE_BINS = 15
+"""Guo et al. 2017 (arXiv 1706.04599), section 4."""
+_DRAWS_AT_ONCE = 100
+"""Keeps the counts of all intents in a few megabytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure and the interval that covers it with 95 % confidence."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFigures:
+    """Precision, recall and F1 of one class, 0 to 1, and how many posts truly have it.
+
+    `precision` is `None` where the class was never predicted, `recall` and `f1` where it never truly occurs.
+    """
+
+    label: str
+    precision: Estimate | None
+    recall: Estimate | None
+    f1: Estimate | None
+    support: int
+
+
+def confusion(true: IntArray, predicted: IntArray, classes: int) -> IntArray:
+    """The confusion matrix `[classes, classes]`: rows are true labels, columns predicted ones, both `[n]`."""
+    counts = np.bincount(true * classes + predicted, minlength=classes * classes)
+    return np.asarray(counts.reshape(classes, classes), dtype=np.int64)
+
+
+def class_scores(matrices: FloatArray | IntArray) -> FloatArray:
+    """Precision, recall and F1 of each class `[..., 3, k]` from confusion matrices `[..., k, k]`; NaN if undefined."""
+    hits = np.diagonal(matrices, axis1=-2, axis2=-1).astype(np.float64)
+    true, said = matrices.sum(axis=-1), matrices.sum(axis=-2)
+    precision = np.where(said > 0, hits / np.maximum(said, 1), np.nan)
+    recall = np.where(true > 0, hits / np.maximum(true, 1), np.nan)
+    f1 = np.where(true > 0, 2 * hits / np.maximum(true + said, 1), np.nan)
+    return np.stack([precision, recall, f1], axis=-2)
+
+
+def macro_f1_of(matrices: FloatArray | IntArray) -> FloatArray:
+    """The mean F1 `[...]` over the classes that truly occur, from confusion matrices `[..., k, k]`; 0 without posts."""
+    scores = class_scores(matrices)[..., 2, :]
+    return np.asarray(np.nansum(scores, axis=-1) / np.maximum((~np.isnan(scores)).sum(axis=-1), 1), dtype=np.float64)
+
+
+def accuracy_of(matrices: FloatArray | IntArray) -> FloatArray:
+    """The share of posts on the diagonal `[...]` of confusion matrices `[..., k, k]`; 0 without posts."""
+    hits = np.trace(matrices, axis1=-2, axis2=-1)
+    return np.asarray(hits / np.maximum(matrices.sum(axis=(-2, -1)), 1), dtype=np.float64)
+
+
+def macro_f1(true: IntArray, predicted: IntArray, labels: Sequence[str]) -> float:
+    """The mean F1 over those `labels` that truly occur; `true` and `predicted` `[n]` are places in `labels`."""
+    return float(macro_f1_of(confusion(true, predicted, len(labels))))
+
+
+def accuracy(true: IntArray, predicted: IntArray) -> float:
+    """The share of `[n]` labels that are right; 0 without posts."""
+    return float((true == predicted).mean()) if len(true) else 0.0
+
+
+def bootstrap(
+    counts: FloatArray | IntArray, groups: IntArray, figure: Callable[[FloatArray], FloatArray]
+) -> tuple[FloatArray, FloatArray]:
+    """The ends of the 95 % percentile interval of `figure`, by drawing groups with replacement, 1,000 times.
+
+    `counts` `[n, c]` are what each post adds to the totals; `figure` maps totals `[b, c]` to values `[b, ...]`.
+    `groups` `[n]` are the numbers of the posts' groups. The same input gives the same interval (fixed seed). A draw in
+    which the figure is not defined (NaN) is left out.
+    """
+    order = np.argsort(groups, kind="stable")
+    numbers, starts = np.unique(groups[order], return_index=True)
+    totals = np.add.reduceat(counts[order], starts, axis=0)
+    random = np.random.default_rng(BOOTSTRAP_SEED)
+    even = np.full(len(numbers), 1 / len(numbers))
+    values = [
+        figure(random.multinomial(len(numbers), even, size=_DRAWS_AT_ONCE).astype(np.float64) @ totals)
+        for _ in range(BOOTSTRAP_DRAWS // _DRAWS_AT_ONCE)
+    ]
+    tail = (1 - INTERVAL_CONFIDENCE) / 2
+    low, high = np.nanquantile(np.concatenate(values), [tail, 1 - tail], axis=0)
+    return np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
+
+
+def _label_counts(true: IntArray, predicted: IntArray, classes: int) -> FloatArray:
+    return np.asarray(np.eye(classes * classes)[true * classes + predicted], dtype=np.float64)
+
+
+def class_figures(
+    true: IntArray, predicted: IntArray, labels: Sequence[str], groups: IntArray
+) -> tuple[ClassFigures, ...]:
+    """The figures of every label with their intervals, in the order of `labels`, whether it occurs or not."""
+    k = len(labels)
+    counts = _label_counts(true, predicted, k)
+    matrix = counts.sum(axis=0).reshape(k, k)
+    scores = class_scores(matrix).reshape(3 * k)
+    known = ~np.isnan(scores)
+    low, high = bootstrap(
+        counts, groups, lambda totals: class_scores(totals.reshape(-1, k, k)).reshape(-1, 3 * k)[:, known]
+    )
+    estimates: list[Estimate | None] = [None] * (3 * k)
+    for place, value, least, most in zip(np.flatnonzero(known), scores[known], low, high, strict=True):
+        estimates[place] = Estimate(float(value), float(least), float(most))
+    return tuple(
+        ClassFigures(label, estimates[at], estimates[k + at], estimates[2 * k + at], int(matrix[at].sum()))
+        for at, label in enumerate(labels)
+    )
+
+
+def estimate_labels(
+    true: IntArray, predicted: IntArray, classes: int, groups: IntArray, figure: Callable[[FloatArray], FloatArray]
+) -> Estimate:
+    """A figure of confusion matrices `[..., k, k]`, such as `macro_f1_of`, with its bootstrap interval."""
+    counts, square = _label_counts(true, predicted, classes), (-1, classes, classes)
+    low, high = bootstrap(counts, groups, lambda totals: figure(totals.reshape(square)))
+    return Estimate(float(figure(counts.sum(axis=0).reshape(square))[0]), float(low), float(high))
+
+
+def estimate_share(is_so: BoolArray, groups: IntArray) -> Estimate:
+    """The share of `[n]` posts of which something is so, with its bootstrap interval."""
+    counts = np.stack([is_so, np.ones_like(is_so)], axis=1).astype(np.int64)
+    low, high = bootstrap(counts, groups, lambda totals: totals[:, 0] / totals[:, 1])
+    return Estimate(float(is_so.mean()), float(low), float(high))
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Posts of similar confidence: how sure the model was on average, and how often it was right."""
+
+    low: float
+    high: float
+    posts: int
+    confidence: float
+    accuracy: float
+
+
+def _bins(confidence: FloatArray, right: BoolArray, members: Sequence[IntArray]) -> tuple[Bin, ...]:
+    return tuple(
+        Bin(
+            low=float(confidence[rows].min()),
+            high=float(confidence[rows].max()),
+            posts=len(rows),
+            confidence=float(confidence[rows].mean()),
+            accuracy=float(right[rows].mean()),
+        )
+        for rows in members
+        if len(rows)
+    )
+
+
+def equal_mass_bins(confidence: FloatArray, right: BoolArray, bins: int = ECE_BINS) -> tuple[Bin, ...]:
+    """Bins of (nearly) equally many of the `[n]` posts, from the least to the most confident."""
+    order = np.argsort(confidence, kind="stable")
+    return _bins(confidence, right, np.array_split(order, bins))
+
+
+def equal_width_bins(confidence: FloatArray, right: BoolArray, bins: int = ECE_BINS) -> tuple[Bin, ...]:
+    """Bins `(i/bins, (i+1)/bins]` of confidence, the empty ones left out."""
+    places = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    return _bins(confidence, right, [np.flatnonzero(places == place) for place in range(bins)])
+
+
+def expected_calibration_error(bins: Sequence[Bin]) -> float:
+    """The mean distance between confidence and accuracy, 0 to 1, weighted by posts; 0 without posts."""
+    posts = sum(each.posts for each in bins)
+    return sum(each.posts * abs(each.confidence - each.accuracy) for each in bins) / max(posts, 1)
+
+
+def brier(probabilities: FloatArray, true: IntArray) -> float:
+    """The multi-class Brier score, 0 to 2: mean squared distance of `[n, k]` from the true labels `[n]`."""
+    truth = np.eye(probabilities.shape[1])[true]
+    return float(((probabilities - truth) ** 2).sum(axis=1).mean()) if len(true) else 0.0
+
+
+def log_loss(probabilities: FloatArray, true: IntArray) -> float:
+    """The mean of -log p(true label), in nats, of `[n, k]` and labels `[n]`."""
+    said = probabilities[np.arange(len(true)), true]
+    return float(-np.log(np.maximum(said, np.finfo(np.float64).tiny)).mean()) if len(true) else 0.0

@@ -1,0 +1,145 @@
+"""All figures of a bundle on a set of labelled posts, as one JSON object. Owns its shape (`docs/evaluation.md`).
+
+The same object stands in a bundle's `metrics.json`, in `report.json` and on the last line of `python -m evaluation
+score`, so a figure has one name everywhere.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, get_args
+
+import numpy as np
+
+from data.dependencies import needs_group
+from data.taxonomy import INTENTS, ROUTES
+from evaluation.certificates import LEAKS
+from evaluation.closings import wrongly_closed
+from evaluation.metrics import (
+    INTERVAL_CONFIDENCE,
+    Estimate,
+    accuracy_of,
+    brier,
+    class_figures,
+    confusion,
+    equal_mass_bins,
+    equal_width_bins,
+    estimate_labels,
+    estimate_share,
+    expected_calibration_error,
+    log_loss,
+    macro_f1_of,
+)
+from evaluation.predictions import BoolArray, IntArray, Predictions
+from evaluation.risk import RISKS, answerable_share, augrc, aurc, coverage_at_risk
+from evaluation.slices import slice_predictions
+from models.calibration import FloatArray
+from models.policy import Action, Decision, Policy
+
+with needs_group("evaluate", "Summarising predictions"):
+    from scipy.stats import binomtest
+
+SUMMARY_FORMAT = "1"
+ACTIONS: tuple[Action, ...] = get_args(Action)
+ANSWERABLE_WRONG_SHARES = (0.05, 0.10)
+
+Summary = dict[str, Any]
+"""A JSON object; its fields are documented in docs/evaluation.md."""
+
+
+def _labels(true: IntArray, predicted: IntArray, labels: Sequence[str], groups: IntArray) -> Summary:
+    k = len(labels)
+    figures = class_figures(true, predicted, labels, groups)
+    return {
+        "accuracy": asdict(estimate_labels(true, predicted, k, groups, accuracy_of)),
+        "macro_f1": asdict(estimate_labels(true, predicted, k, groups, macro_f1_of)),
+        "classes": [asdict(each) for each in figures],
+        "absent": [each.label for each in figures if not each.support],
+        "labels": list(labels),
+        "confusion": confusion(true, predicted, k).tolist(),
+    }
+
+
+def _calibration(probabilities: FloatArray, true: IntArray) -> Summary:
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == true
+    return {
+        "ece_equal_mass": expected_calibration_error(equal_mass_bins(confidence, right)),
+        "ece_equal_width": expected_calibration_error(equal_width_bins(confidence, right)),
+        "brier": brier(probabilities, true),
+        "negative_log_likelihood": log_loss(probabilities, true),
+        "mean_confidence": float(confidence.mean()),
+    }
+
+
+def _selective(predictions: Predictions) -> Summary:
+    confidence = predictions.route_probabilities.max(axis=1)
+    wrong = predictions.predicted_routes != predictions.routes
+    simple = predictions.route_probabilities[:, ROUTES.index("simple")]
+    return {
+        "aurc": aurc(confidence, wrong),
+        "augrc": augrc(confidence, wrong),
+        "coverage_at_risk": {f"{risk:.2f}": coverage_at_risk(confidence, wrong, risk) for risk in RISKS},
+        "simple_answerable_at_wrong": {
+            f"{share:.2f}": answerable_share(simple, predictions.is_route("simple"), share)
+            for share in ANSWERABLE_WRONG_SHARES
+        },
+    }
+
+
+def _exact_share(is_event: BoolArray, is_trial: BoolArray) -> Summary:
+    """Events within trials with the exact (Clopper-Pearson) two-sided interval: a bootstrap of no event has none."""
+    events, trials = int((is_event & is_trial).sum()), int(is_trial.sum())
+    if not trials:
+        return {"events": events, "trials": trials, "value": None, "low": None, "high": None}
+    interval = binomtest(events, trials).proportion_ci(INTERVAL_CONFIDENCE, method="exact")
+    share = Estimate(events / trials, float(interval.low), float(interval.high))
+    return {"events": events, "trials": trials, **asdict(share)}
+
+
+def _decisions(predictions: Predictions, decisions: list[Decision], policy: Policy) -> Summary:
+    closed = np.array([decision.closed_by_machine for decision in decisions], dtype=np.bool_)
+    abstained = np.array([decision.abstained for decision in decisions], dtype=np.bool_)
+    wrong = wrongly_closed(predictions, decisions, policy)
+    pairs = Counter((decision.action, post.route) for decision, post in zip(decisions, predictions.posts, strict=True))
+    actions = Counter(decision.action for decision in decisions)
+    reasons = Counter(reason.code for decision in decisions for reason in decision.reasons)
+    return {
+        "policy_version": policy.version,
+        "thresholds": policy.thresholds.model_dump(mode="json"),
+        "budget": policy.budget.model_dump(mode="json"),
+        "certificates": [each.model_dump(mode="json") for each in policy.certificates],
+        "actions": {action: actions[action] / len(decisions) for action in ACTIONS},
+        "automatic_share": asdict(estimate_share(closed, predictions.groups)),
+        "abstained_share": asdict(estimate_share(abstained, predictions.groups)),
+        "simple_closed": _exact_share(closed, predictions.is_route("simple")),
+        "leak": {route: _exact_share(closed, predictions.is_route(route)) for route in LEAKS.values()},
+        "wrong": _exact_share(wrong, closed),
+        "by_true_route": {action: {route: pairs[action, route] for route in ROUTES} for action in ACTIONS},
+        "reasons": dict(sorted(reasons.items())),
+    }
+
+
+def summarise(predictions: Predictions, policy: Policy) -> Summary:
+    """All figures of `predictions` under `policy`, fit for JSON: no NaN, `None` where a figure is not defined.
+
+    Raises:
+        ValueError: when there is no post.
+    """
+    if not len(predictions):
+        raise ValueError(
+            "Nothing to summarise: got 0 labelled posts, wanted at least 1. Check the file, the part and the languages."
+        )
+    true, said = predictions.routes, predictions.predicted_routes
+    return {
+        "format": SUMMARY_FORMAT,
+        "posts": len(predictions),
+        "groups": len(np.unique(predictions.groups)),
+        "posts_by_route": {route: int(predictions.is_route(route).sum()) for route in ROUTES},
+        "route": _labels(true, said, ROUTES, predictions.groups)
+        | {"calibration": _calibration(predictions.route_probabilities, true)},
+        "intent": _labels(predictions.intents, predictions.predicted_intents, INTENTS, predictions.groups)
+        | {"calibration": _calibration(predictions.intent_probabilities, predictions.intents)},
+        "selective": _selective(predictions),
+        "decisions": _decisions(predictions, predictions.decide(policy), policy),
+        "slices": [asdict(each) for each in slice_predictions(predictions)],
+    }

@@ -1,0 +1,224 @@
+"""Thresholds that are proven, not picked: fixed-sequence testing of a path from safe to bold.
+
+Learn-then-Test (Angelopoulos et al. 2021, arXiv 2110.01052, section 3 and appendix on fixed sequences). Everything
+about the path is chosen on the development split alone. Its steps are then tested in order on the calibration split,
+each at the full level d = 1 - confidence, up to the first that is not certified; the last certified step is taken.
+The chance that the policy taken breaks any promised risk is at most d: it would need a true hypothesis rejected, and
+the first true one on the path is tested at level d once. No later test runs unless that one was passed.
+
+How the path is chosen (development split):
+
+1. `sensitive` and `influencer`: the lowest thresholds at which at most 5 % of the posts that need no specialist go to
+   one on that score; between 0.02 and 0.5. They stay the same along the path.
+2. `simple` goes down a ladder of at most 200 values, from the most confident closable post to 0.5, where the post is
+   still more likely simple than all else together.
+3. `intent` is the value of a grid with which the path is expected to close most posts, the highest of equal ones.
+4. The path starts where the chance to pass all three tests is greatest. It is small at the far safe end (too few
+   posts closed to prove anything about `wrong`) and at the bold end. The chance is that of a binomial draw of the
+   calibration split's size at the error rate seen on the development split, half an error added to each side.
+
+The tests count trials as independent. Posts of one author, thread or pair are not quite: keep groups whole in splits,
+and read the grouped intervals of `evaluation.summary` beside the certificate.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from data.dependencies import needs_group
+from data.taxonomy import ROUTES
+from evaluation.certificates import LEAKS, Risk, all_certified, budget_of, certify_closed
+from evaluation.closings import Closings, read_closings, wide_open
+from evaluation.predictions import IntArray, Predictions
+from models.calibration import FloatArray
+from models.policy import Certificate, Policy, RiskBudget, Thresholds
+
+with needs_group("evaluate", "Fitting thresholds"):
+    from scipy.special import bdtr
+    from scipy.stats import binom
+
+FALSE_ALARMS = 0.05
+"""The share of simple and complex posts that each specialist threshold may send to specialists. With sensitive posts
+at a tenth of a feed, a queue at this line holds about two real ones to every false one."""
+MIN_SPECIALIST, MAX_SPECIALIST = 0.02, 0.5
+MIN_SIMPLE = 0.5
+LADDER_STEPS = 200
+INTENT_VALUES = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+_DIGITS = 10_000
+"""Thresholds are written with four decimals."""
+_EVEN_CHANCE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One tested place of the path and what the calibration split proved there."""
+
+    thresholds: Thresholds
+    certificates: tuple[Certificate, ...]
+
+    @property
+    def p_value(self) -> float:
+        """The largest p-value of the risks: that of "some risk is over its budget"."""
+        return max(each.p_value for each in self.certificates)
+
+    @property
+    def certified(self) -> bool:
+        """True where all risks are proven."""
+        return all_certified(self.certificates)
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """The policy taken, the path that development chose, and the steps that were tested: all passed but the last."""
+
+    policy: Policy
+    path: tuple[Thresholds, ...]
+    steps: tuple[Step, ...]
+
+    @property
+    def certified(self) -> bool:
+        """False where nothing could be proven and the policy answers nothing."""
+        return not self.policy.thresholds.answer_nothing
+
+
+def specialist_threshold(scores: FloatArray, false_alarms: float = FALSE_ALARMS) -> float:
+    """The lowest threshold that at most `false_alarms` of `[n]` scores reach, 0.02 to 0.5.
+
+    `scores` are those of posts that need no specialist.
+    """
+    ranked = np.sort(scores)[::-1]
+    allowed = int(false_alarms * len(ranked))
+    first_refused = float(ranked[allowed]) if allowed < len(ranked) else 0.0
+    above = (np.floor(first_refused * _DIGITS) + 1) / _DIGITS
+    return float(np.clip(above, MIN_SPECIALIST, MAX_SPECIALIST))
+
+
+def ladder(closings: Closings) -> FloatArray:
+    """Values of the threshold `simple` from safe to bold, `[1..200]`, ending at 0.5."""
+    reached = closings.simple[closings.closable & (closings.simple >= MIN_SIMPLE)]
+    values = np.unique(np.append(np.floor(reached * _DIGITS) / _DIGITS, MIN_SIMPLE))[::-1]
+    kept = np.unique(np.linspace(0, len(values) - 1, min(len(values), LADDER_STEPS)).astype(int))
+    return np.asarray(values[kept], dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Likely:
+    """What is expected of a sample `scale` times as large as the one that counts are from."""
+
+    scale: float
+    budget: RiskBudget
+
+    def to_pass(self, risk: Risk, events: IntArray, trials: IntArray) -> FloatArray:
+        """The chance that such a sample certifies `risk`, `[s]`, from events and trials of this one, `[s]`."""
+        allowed, level = budget_of(self.budget, risk), 1 - self.budget.confidence
+        if allowed >= 1:
+            return np.ones(len(events))
+        expected = np.round(trials * self.scale).astype(np.int64)
+        most = np.asarray(binom.ppf(level, expected, allowed)).astype(np.int64)
+        most = np.where(bdtr(most, expected, allowed) <= level, most, most - 1)
+        rate = (events + 0.5) / (trials + 1)
+        return np.where(most < 0, 0.0, bdtr(np.maximum(most, 0), expected, rate))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Outlook:
+    """What development expects of a ladder at one intent threshold: `chance` and `closed`, both `[s]`."""
+
+    chance: FloatArray
+    closed: IntArray
+
+    @property
+    def start(self) -> int:
+        """The step most likely to be certified; the safest of equal ones."""
+        return int(self.chance.argmax())
+
+    @property
+    def reach(self) -> float:
+        """How many development posts are closed at the last step that an even chance leads to; below 1 for none.
+
+        Where there is no such step the best chance itself, so that outlooks can still be compared.
+        """
+        likely = self.chance[self.start :] >= _EVEN_CHANCE
+        if not likely[0]:
+            return float(self.chance.max())
+        steps = len(likely) if likely.all() else int(likely.argmin())
+        return float(1 + self.closed[self.start + steps - 1])
+
+
+def _outlook(
+    development: Predictions, closings: Closings, rungs: FloatArray, intent: float, likely: _Likely
+) -> _Outlook:
+    open_rows = closings.closable & (closings.intent >= intent)
+    closed = open_rows & (closings.simple >= rungs[:, None])
+    totals = closed.sum(axis=1)
+    chance = likely.to_pass("wrong", (closed & closings.wrong).sum(axis=1), totals)
+    for risk, route in LEAKS.items():
+        is_route = development.is_route(route)
+        chance = chance * likely.to_pass(risk, (closed & is_route).sum(axis=1), np.full(len(rungs), is_route.sum()))
+    return _Outlook(chance=chance, closed=totals)
+
+
+def choose_path(development: Predictions, calibration_posts: int, base: Policy) -> tuple[Thresholds, ...]:
+    """The thresholds to test, from safe to bold, at least one; chosen on the development split alone.
+
+    Of the calibration split only its size is known here, `calibration_posts`.
+    """
+    calm = development.is_route("simple") | development.is_route("complex")
+    fixed = Thresholds(
+        sensitive=specialist_threshold(development.route_probabilities[calm, ROUTES.index("sensitive")]),
+        influencer=specialist_threshold(development.route_probabilities[calm, ROUTES.index("influencer")]),
+        answer_nothing=False,
+    )
+    closings = read_closings(development, base.model_copy(update={"thresholds": wide_open(fixed)}))
+    rungs = ladder(closings)
+    likely = _Likely(calibration_posts / max(len(development), 1), base.budget)
+    outlooks = {intent: _outlook(development, closings, rungs, intent, likely) for intent in INTENT_VALUES}
+    intent = max(sorted(outlooks, reverse=True), key=lambda value: outlooks[value].reach)
+    simple = rungs[outlooks[intent].start :].tolist()
+    return tuple(fixed.model_copy(update={"simple": value, "intent": intent}) for value in simple)
+
+
+def walk(path: Sequence[Thresholds], calibration: Predictions, base: Policy) -> tuple[Step, ...]:
+    """The steps of `path` tested in order on the calibration split, up to and with the first that fails.
+
+    All thresholds of the path share `sensitive` and `influencer`.
+    """
+    closings = read_closings(calibration, base.model_copy(update={"thresholds": path[0]}))
+    steps: list[Step] = []
+    for thresholds in path:
+        certificates = certify_closed(calibration, closings, closings.closed(thresholds), base.budget)
+        steps.append(Step(thresholds, certificates))
+        if not steps[-1].certified:
+            break
+    return tuple(steps)
+
+
+def _check_apart(development: Predictions, calibration: Predictions) -> None:
+    shared = {post.id for post in development.posts} & {post.id for post in calibration.posts}
+    if shared or not len(development) or not len(calibration):
+        raise ValueError(
+            f"Thresholds were to be fitted on {len(development)} development and {len(calibration)} calibration posts "
+            f"that share {len(shared)}; wanted some posts in both and none shared, or nothing is proven. "
+            "Take two parts of one split: python -m data split FILE --out SPLITS"
+        )
+
+
+def fit_policy(development: Predictions, calibration: Predictions, base: Policy) -> Fitted:
+    """The boldest policy on the path whose risks are all within `base.budget`, proven on the calibration split.
+
+    Guards, lists and budget are those of `base`. Where the first step is not certified the policy answers nothing,
+    and its certificates say how many labels are missing.
+
+    Raises:
+        ValueError: when a split is empty or the two share a post.
+    """
+    _check_apart(development, calibration)
+    path = choose_path(development, len(calibration), base)
+    steps = walk(path, calibration, base)
+    passed = [step for step in steps if step.certified]
+    taken = passed[-1] if passed else steps[0]
+    closed = Thresholds(sensitive=path[0].sensitive, influencer=path[0].influencer)
+    thresholds = taken.thresholds if passed else closed
+    policy = base.model_copy(update={"thresholds": thresholds, "certificates": taken.certificates})
+    return Fitted(policy=policy, path=path, steps=steps)
