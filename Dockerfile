@@ -1,0 +1,34 @@
+# The server in a container: the `serve` group alone, no root, nothing written at run time.
+#   docker run --read-only --publish 8000:8000 --volume ./keys.json:/run/keys.json:ro \
+#       --env SIGNALBOX_API_KEYS_FILE=/run/keys.json signalbox
+# Without a keys file the server listens on loopback only, and refuses to start here; docs/operations.md tells more.
+
+FROM python:3.11-slim AS build
+WORKDIR /signalbox
+RUN python -m venv /opt/venv && /opt/venv/bin/python -m pip install --no-cache-dir --upgrade "pip>=25.1"
+COPY pyproject.toml constraints.txt ./
+# Nothing is installed or downloaded later, so pip goes too, and the client for downloads (docs/decisions/0006).
+RUN /opt/venv/bin/python -m pip install --no-cache-dir --no-compile --group serve --constraint constraints.txt \
+    && /opt/venv/bin/python -m pip uninstall --yes huggingface-hub hf-xet setuptools pip
+COPY data/*.py data/
+COPY models/ models/
+COPY serving/ serving/
+# Verifies the bundle, asks it what every bundle must know, and leaves the bytecode of exactly what a start imports.
+RUN /opt/venv/bin/python -m serving check
+
+FROM python:3.11-slim
+WORKDIR /signalbox
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /signalbox /signalbox
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    SIGNALBOX_HOST=0.0.0.0 \
+    SIGNALBOX_PORT=8000
+USER 10001:10001
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['SIGNALBOX_PORT'] + '/readyz', timeout=2)"]
+ENTRYPOINT ["python", "-m", "serving"]
+CMD ["run"]

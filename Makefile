@@ -1,0 +1,79 @@
+# The common commands by name. Bare `make` prints what there is; each line below the targets is what it runs.
+# One environment, .venv, holds whatever group was asked for last and all that was asked for before.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+PY := $(VENV)/bin/python
+GROUPS := serve evaluate train dev
+NEWEST_FIRST := python3.11 python3.12 python3.13 python3.14 python3
+IS_FIT := import sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON = $(shell for name in $(NEWEST_FIRST); do $$name -c '$(IS_FIT)' 2>/dev/null && echo $$name && break; done)
+ENGINE = $(shell for name in docker podman; do $$name info >/dev/null 2>&1 && echo $$name && break; done)
+IMAGE := signalbox
+UNUSED := huggingface-hub hf-xet setuptools
+
+# Bytecode is written whatever the caller's environment says: it makes every start after the first faster.
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: help serve test check format train report image chromium clean
+
+help: ## Print this help
+	@echo "Signalbox: who should handle a customer post, and may a machine answer it?"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+serve: $(VENV)/.serve ## Serve models/default on http://127.0.0.1:8000 (first time: makes .venv, under 200 MB)
+	$(PY) -m serving
+
+test: $(VENV)/.dev chromium ## Install the dev group and run the whole test suite
+	$(PY) -m pytest
+
+check: $(VENV)/.dev ## Lint, formatting, types and layers
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/.dev ## Sort imports and format the code
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/ruff format
+
+train: $(VENV)/.train ## Make the bundle anew from the corpus (2 cores: under 20 minutes)
+	$(PY) -m training run
+
+report: $(VENV)/.evaluate ## Write the confusion report and say where it is
+	$(PY) -m evaluation report
+
+image: ## Build the container image of the server
+	@test -n "$(ENGINE)" || { echo "No image was built: neither docker nor podman answers on this machine." \
+		"Wanted: one of them, running. Install or start one, or serve without a container: make serve." >&2; exit 2; }
+	$(ENGINE) build --tag $(IMAGE) .
+
+chromium: $(VENV)/.dev ## Make sure of a browser for the tests of the report and of the page
+	@PY=$(PY) .ci/chromium
+
+clean: ## Remove .venv, caches and reports; keeps data, bundles and runs
+	rm -rf $(VENV) .cache build reports .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What is installed is noted in empty files .venv/.GROUP; a change of pins or groups installs anew.
+$(PY):
+	@test -n "$(PYTHON)" || { echo "No .venv was made: found $$(python3 --version 2>&1 || true)." \
+		"Wanted: Python 3.11 or later with its venv module. Install it, or name it: make serve PYTHON=/path/to/python3.11" \
+		>&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --upgrade 'pip>=25.1'
+
+# A server downloads nothing: where nothing is trained, the client that `tokenizers` asks for goes (docs/decisions/0006).
+$(VENV)/.serve: $(PY) pyproject.toml constraints.txt
+	$(PY) -m pip install --no-compile --group serve --constraint constraints.txt
+	ls -d $(VENV)/lib/*/site-packages/transformers >/dev/null 2>&1 || $(PY) -m pip uninstall --yes $(UNUSED)
+	touch $@
+
+$(VENV)/.evaluate $(VENV)/.train $(VENV)/.dev: $(VENV)/.%: $(PY) pyproject.toml constraints.txt
+	$(PY) -m pip install --group $* --constraint constraints.txt
+	for group in $(GROUPS); do touch $(VENV)/.$$group; test $$group != $* || break; done
