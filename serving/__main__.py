@@ -1,0 +1,173 @@
+"""The commands of the server: `python -m serving VERB`.
+
+People's text goes to stderr; the last line of stdout is one JSON object. Exit codes: 0 done, 1 a check failed or the
+model did not start, 2 misuse.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from data.dependencies import MissingGroupError, needs_group
+
+EXAMPLES = """examples:
+  python -m serving                                    serve models/default on 127.0.0.1:8000
+  python -m serving run --port 0 --bundle build/new    serve another bundle on a free port
+  python -m serving check --bundle build/new           is this bundle fit to serve?
+  python -m serving hash-key --name crm >> note        make an API key and its entry for the keys file
+  python -m serving openapi --check                    is docs/openapi.json up to date?
+
+All settings are SIGNALBOX_ variables; they stand in docs/operations.md."""
+OPENAPI_FILE = Path("docs/openapi.json")
+DONE, FAILED, MISUSE = 0, 1, 2
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _answer(answer: dict[str, object]) -> None:
+    print(json.dumps(answer), flush=True)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serves until it is stopped. Its JSON line on stdout comes when a model answers."""
+    from serving.app import create_app
+    from serving.loading import load_predictor
+    from serving.logs import configure_logs
+    from serving.server import address_of, listen, serve
+    from serving.settings import read_settings
+
+    settings = read_settings(host=arguments.host, port=arguments.port, bundle=arguments.bundle)
+    configure_logs(settings.log_level)
+    app = create_app(settings, lambda: load_predictor(settings))
+    with listen(settings) as listener:
+        address = address_of(listener)
+
+        def announce() -> None:
+            _say(f"Signalbox answers at {address} (to try it by hand; the interface is at {address}/docs).")
+            _answer({"address": address, "versions": app.state.service.versions.model_dump()})
+
+        _say(f"Verifying and loading {settings.bundle} ...")
+        failure = serve(app, settings, listener, announce)
+    _say(failure or "Stopped: all that was accepted is answered.")
+    return FAILED if failure else DONE
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Says whether the bundle verifies and answers as every bundle must."""
+    from models.bundle import BundleError
+    from serving.check import cases, failures
+    from serving.loading import load_predictor
+    from serving.service import versions_of
+    from serving.settings import read_settings
+
+    settings = read_settings(bundle=arguments.bundle)
+    try:
+        predictor = load_predictor(settings)
+    except BundleError as error:
+        _say(str(error))
+        _answer({"bundle": str(settings.bundle), "fit": False, "problems": [str(error)]})
+        return FAILED
+    problems = failures(predictor)
+    for problem in problems:
+        _say(problem)
+    _say(f"{settings.bundle}: every file verified; {len(cases(predictor))} posts asked, {len(problems)} problems.")
+    versions = versions_of(predictor).model_dump()
+    _answer({"bundle": str(settings.bundle), "fit": not problems, "problems": problems, "versions": versions})
+    return FAILED if problems else DONE
+
+
+def hash_key(arguments: argparse.Namespace) -> int:
+    """Makes a key, and the entry that the keys file needs of it. The key itself is kept nowhere."""
+    from serving.auth import KeysFile, hash_key, new_key
+
+    key = new_key()
+    entry = {"name": arguments.name, "sha256": hash_key(key), "scopes": arguments.scope or ["predict"]}
+    if arguments.expires_at:
+        entry["expires_at"] = arguments.expires_at
+    try:
+        KeysFile.model_validate({"keys": [entry]})
+    except ValueError:
+        _say(
+            f"No key was made: --expires-at is {arguments.expires_at!r} and --name is {arguments.name!r}. Wanted: a "
+            "time with its zone, such as 2027-01-01T00:00:00Z, and a name of 1 to 100 characters. Correct them."
+        )
+        return MISUSE
+    _say("Give `key` to the caller, and add `entry` to `keys` in the file of SIGNALBOX_API_KEYS_FILE.")
+    _answer({"key": key, "entry": entry})
+    return DONE
+
+
+def openapi(arguments: argparse.Namespace) -> int:
+    """Writes the description of the interface, or says whether the written one is up to date."""
+    from serving.app import create_app
+    from serving.loading import load_predictor
+    from serving.openapi import as_text, describe
+    from serving.settings import Settings
+
+    settings = Settings.model_construct()
+    text = as_text(describe(create_app(settings, lambda: load_predictor(settings))))
+    out: Path = arguments.out
+    current = out.is_file() and out.read_text(encoding="utf-8") == text
+    if not arguments.check:
+        out.write_text(text, encoding="utf-8")
+    elif not current:
+        _say(f"{out} is not what the program says. Wanted: the same. Run `python -m serving openapi`.")
+    _answer({"file": str(out), "was_current": current})
+    return FAILED if arguments.check and not current else DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m serving",
+        description="Serves a bundle over HTTP.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    running = verbs.add_parser("run", help="serve until stopped (this is the verb when none is given)")
+    running.add_argument("--host", help="address to listen on (SIGNALBOX_HOST)")
+    running.add_argument("--port", type=int, help="port to listen on, 0 for a free one (SIGNALBOX_PORT)")
+    running.set_defaults(verb=run)
+    checking = verbs.add_parser("check", help="verify a bundle and ask it what every bundle must know")
+    checking.set_defaults(verb=check)
+    for each in (running, checking):
+        each.add_argument("--bundle", type=Path, help="directory of the bundle (SIGNALBOX_BUNDLE)")
+    keys = verbs.add_parser("hash-key", help="make an API key and its entry for the keys file")
+    keys.add_argument("--name", required=True, help="who will have the key")
+    keys.add_argument("--scope", action="append", choices=["predict", "model", "metrics"], help="may be repeated")
+    keys.add_argument("--expires-at", help="such as 2027-01-01T00:00:00Z")
+    keys.set_defaults(verb=hash_key)
+    describing = verbs.add_parser("openapi", help=f"write {OPENAPI_FILE}")
+    describing.add_argument("--out", type=Path, default=OPENAPI_FILE, help="file to write")
+    describing.add_argument("--check", action="store_true", help="write nothing; exit 1 where the file is out of date")
+    describing.set_defaults(verb=openapi)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code of the command in `argv` (by default the process's)."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help")):
+        given.insert(0, "run")
+    arguments = _parser().parse_args(given)
+    try:
+        with needs_group("serve", "Serving"):
+            from serving.settings import SettingsError
+        try:
+            with needs_group("serve", "Serving"):
+                code: int = arguments.verb(arguments)
+        except SettingsError as error:
+            _say(str(error))
+            return MISUSE
+    except MissingGroupError as error:
+        _say(str(error))
+        return MISUSE
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

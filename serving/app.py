@@ -1,0 +1,245 @@
+"""The application: its routes, what each needs, and its life from start to stop."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request, Security, params
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from serving import pages
+from serving.auth import BEARER, HEADER, Keys, Scope, read_keys, sent_key
+from serving.errors import (
+    BadJsonError,
+    BodyTooLargeError,
+    DeadlineError,
+    InternalError,
+    InvalidPostError,
+    KeyMissingError,
+    KeyRefusedError,
+    NotJsonContentError,
+    NotReadyError,
+    OverloadedError,
+    as_api_error,
+    error_response,
+)
+from serving.metrics import Metrics
+from serving.observer import Observer, record_of
+from serving.openapi import DESCRIPTION, INTERFACE_VERSION, body_of, describe, responses_of
+from serving.requests import parse, read_body
+from serving.service import PredictorLoader, Running, Service
+from serving.settings import Settings
+from serving.wire import (
+    BatchRequest,
+    BatchResponse,
+    GuardsAnswer,
+    HealthResponse,
+    LabelsAnswer,
+    Limits,
+    LimitsAnswer,
+    ModelResponse,
+    PredictRequest,
+    PredictResponse,
+)
+
+_KEY_ERRORS = (KeyMissingError, KeyRefusedError)
+_PREDICT_ERRORS = (
+    BadJsonError, *_KEY_ERRORS, BodyTooLargeError, NotJsonContentError, InvalidPostError, OverloadedError,
+    InternalError, NotReadyError, DeadlineError,
+)  # fmt: skip
+
+
+def _needs(keys: Keys | None, scope: Scope) -> params.Depends:
+    """A dependency that lets a request through whose key may do `scope`; any request where there is no keys file."""
+
+    async def check(request: Request, _bearer: object = Security(BEARER), _header: object = Security(HEADER)) -> None:
+        if keys is not None:
+            keys.check(sent_key(request), scope)
+
+    return params.Depends(check)
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    """The one shape for what a route or the router raised."""
+    known = as_api_error(error, request) if isinstance(error, HTTPException) else InternalError()
+    record_of(request).error_code = known.code
+    return error_response(known)
+
+
+def _model_answer(running: Running, settings: Settings) -> ModelResponse:
+    manifest, policy = running.predictor.bundle.manifest, running.predictor.policy
+    labels, guards = running.predictor.bundle.taxonomy, policy.guards
+    return ModelResponse(
+        versions=running.versions,
+        created_at=manifest.created_at,
+        precision=manifest.precision,
+        encoder=manifest.encoder.name,
+        git_commit=manifest.git_commit,
+        data_fingerprint=manifest.data_fingerprint,
+        files=manifest.files,
+        labels=LabelsAnswer(route=labels.routes, intent=labels.intents),
+        policy_source="bundle" if policy is running.predictor.bundle.policy else "override",
+        thresholds=policy.thresholds,
+        budget=policy.budget,
+        certificates=policy.certificates,
+        guards=GuardsAnswer(
+            supported_languages=guards.supported_languages,
+            followers=guards.followers,
+            reposts=guards.reposts,
+            vip_handles=len(guards.vip_handles),
+            extra_authority_handles=len(guards.extra_authority_handles),
+            extra_press_handles=len(guards.extra_press_handles),
+        ),
+        promise=policy.promise,
+        limits=LimitsAnswer(
+            body_bytes=settings.max_body_bytes,
+            text_characters=settings.max_text_characters,
+            batch_posts=settings.max_batch_posts,
+            request_timeout_ms=settings.request_timeout_ms,
+        ),
+    )
+
+
+def _add_predict_routes(app: FastAPI, service: Service, settings: Settings, keys: Keys | None) -> None:
+    limits = Limits(text_characters=settings.max_text_characters, batch_posts=settings.max_batch_posts)
+    options: dict[str, Any] = {
+        "responses": responses_of(*_PREDICT_ERRORS),
+        "dependencies": [_needs(keys, "predict")],
+        "tags": ["predict"],
+    }
+
+    async def read(request: Request) -> bytes:
+        service.running()  # a server that cannot answer does not read
+        deadline_s = record_of(request).deadline_s
+        return await read_body(request, limit_bytes=settings.max_body_bytes, deadline_s=deadline_s)
+
+    async def run(request: Request, posts: list[PredictRequest]) -> list[PredictResponse]:
+        record = record_of(request)
+        answers = await service.predict(posts, deadline_s=record.deadline_s)
+        record.prediction_ids.extend(each.prediction_id for each in answers)
+        return answers
+
+    @app.post("/v1/predict", summary="Judge one post", openapi_extra=body_of(PredictRequest), **options)
+    async def predict(request: Request) -> PredictResponse:
+        """Who should handle a post, what it is about, and what to do with it."""
+        post = parse(await read(request), PredictRequest, limits)
+        return (await run(request, [post]))[0]
+
+    @app.post("/v1/predict/batch", summary="Judge up to 256 posts", openapi_extra=body_of(BatchRequest), **options)
+    async def predict_batch(request: Request) -> BatchResponse:
+        """The same for many posts: answered in order, all or none."""
+        batch = parse(await read(request), BatchRequest, limits)
+        return BatchResponse(results=tuple(await run(request, batch.posts)))
+
+
+def _add_operator_routes(
+    app: FastAPI, service: Service, settings: Settings, keys: Keys | None, metrics: Metrics
+) -> None:
+    @app.get(
+        "/v1/model",
+        summary="What is in service",
+        tags=["operate"],
+        dependencies=[_needs(keys, "model")],
+        responses=responses_of(*_KEY_ERRORS, NotReadyError),
+    )
+    async def model() -> ModelResponse:
+        """The bundle, its labels, its thresholds and what was certified of them."""
+        return _model_answer(service.running(), settings)
+
+    @app.get("/healthz", summary="The process is alive", tags=["operate"])
+    async def healthz() -> HealthResponse:
+        """Alive. Says nothing of the model."""
+        return HealthResponse(status="ok")
+
+    @app.get("/readyz", summary="A model answers", tags=["operate"], responses=responses_of(NotReadyError))
+    async def readyz() -> HealthResponse:
+        """Ready once a model has answered a warm-up post, until the server drains."""
+        service.running()
+        return HealthResponse(status="ready")
+
+    @app.get(
+        "/metrics",
+        summary="Metrics for Prometheus",
+        tags=["operate"],
+        dependencies=[_needs(keys, "metrics")],
+        responses=responses_of(*_KEY_ERRORS),
+        response_class=Response,
+    )
+    async def read_metrics() -> Response:
+        """Counters, gauges and histograms in the Prometheus text format."""
+        return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_pages(app: FastAPI) -> None:
+    def asset_route(path: str) -> Callable[[], Awaitable[Response]]:
+        async def asset() -> Response:
+            return pages.asset(path)
+
+        return asset
+
+    async def try_page() -> Response:
+        return pages.try_page()
+
+    async def docs_page() -> Response:
+        return pages.docs_page()
+
+    async def openapi() -> Response:
+        app.openapi_schema = app.openapi_schema or describe(app)
+        return JSONResponse(app.openapi_schema)
+
+    for path, route in (
+        ("/", try_page),
+        ("/docs", docs_page),
+        ("/openapi.json", openapi),
+        *((path, asset_route(path)) for path in pages.ASSETS),
+    ):
+        app.add_api_route(path, route, include_in_schema=False)
+
+
+def create_app(settings: Settings, load: PredictorLoader) -> FastAPI:
+    """The application. Its start calls `load` on another thread; until a model answers, `readyz` says 503.
+
+    `app.state.service` is the `Service` within.
+
+    Raises:
+        SettingsError: when the keys file cannot be used.
+    """
+    keys = read_keys(settings.api_keys_file) if settings.api_keys_file else None
+    metrics = Metrics()
+    service = Service(settings, metrics)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        starting = asyncio.create_task(service.start(load))
+        yield
+        service.drain()
+        await starting
+        await asyncio.to_thread(service.close)
+
+    app = FastAPI(
+        title="Signalbox",
+        version=INTERFACE_VERSION,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        exception_handlers={HTTPException: _answer_http_error},
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
+    )
+    _add_predict_routes(app, service, settings, keys)
+    _add_operator_routes(app, service, settings, keys, metrics)
+    _add_pages(app)
+    app.add_middleware(
+        Observer,
+        metrics=metrics,
+        paths=frozenset(getattr(route, "path", "") for route in app.routes),
+        timeout_s=settings.request_timeout_ms / 1_000,
+        access_log=settings.access_log,
+    )
+    app.state.service = service
+    return app

@@ -1,0 +1,199 @@
+"""Everything that the server refuses or fails at, in the one shape of the design's section 5.
+
+    ApiError
+    |- BadJsonError          400  the body is not JSON
+    |- KeyMissingError       401  a key is needed and none, or an unknown one, was sent
+    |- KeyRefusedError       403  the key is known and may not do this
+    |- NotFoundError         404
+    |- MethodNotAllowedError 405
+    |- BodyTooLargeError     413
+    |- NotJsonContentError   415  the body is not declared as JSON
+    |- InvalidPostError      422  JSON, and not a valid request
+    |- OverloadedError       429  the queue is full
+    |- InternalError         500
+    |- NotReadyError         503  starting, draining or failed
+    '- DeadlineError         504
+
+Every body carries the fallback `agent`: no failure may end as an automatic answer. Messages hold the four facts and
+never what was sent, only its kind and size.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Detail(_Wire):
+    """One thing that is wrong with a request."""
+
+    field: str = Field(description="Path of the field, as `author.followers` or `posts.3.text`", examples=["platform"])
+    code: str = Field(description="What is wrong with it, as a stable word", examples=["literal_error"])
+    got: str = Field(
+        description="Kind and size of what was sent, never the content", examples=["a string of 7 characters"]
+    )
+    wanted: str = Field(description="What is allowed there", examples=["Input should be 'x' or 'facebook'"])
+
+
+class ErrorBody(_Wire):
+    """What went wrong."""
+
+    code: str = Field(description="A stable word for programs", examples=["invalid_post"])
+    message: str = Field(description="For people: what failed, what was sent, what is allowed, what to do")
+    details: tuple[Detail, ...] = ()
+
+
+class Fallback(_Wire):
+    """What the caller should do with the post instead."""
+
+    action: Literal["agent"] = "agent"
+
+
+class ErrorResponse(_Wire):
+    """The body of every answer that is not a success."""
+
+    error: ErrorBody
+    fallback: Fallback = Fallback()
+
+
+class ApiError(HTTPException):
+    """A request that is not answered; subclasses own their status and code."""
+
+    status: ClassVar[int]
+    code: ClassVar[str]
+    meaning: ClassVar[str]
+
+    def __init__(
+        self, message: str, *, details: Sequence[Detail] = (), headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(self.status, detail=message, headers=dict(headers or {}))
+        self.details = tuple(details)
+
+    def body(self) -> ErrorResponse:
+        """The error as it is sent."""
+        return ErrorResponse(error=ErrorBody(code=self.code, message=self.detail, details=self.details))
+
+
+class BadJsonError(ApiError):
+    """The body could not be read as JSON."""
+
+    status, code, meaning = 400, "bad_json", "The body is not JSON."
+
+
+class KeyMissingError(ApiError):
+    """No key, or one that is not in the keys file."""
+
+    status, code, meaning = 401, "key_missing", "An API key is needed, and none or an unknown one was sent."
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"WWW-Authenticate": "Bearer"})
+
+
+class KeyRefusedError(ApiError):
+    """A known key that has expired or lacks the scope."""
+
+    status, code, meaning = 403, "key_refused", "The API key has expired or lacks the scope of this route."
+
+
+class NotFoundError(ApiError):
+    """There is nothing at that path."""
+
+    status, code, meaning = 404, "not_found", "There is nothing at this path."
+
+
+class MethodNotAllowedError(ApiError):
+    """The path is there, and not for that method."""
+
+    status, code, meaning = 405, "method_not_allowed", "This path is not for this method."
+
+
+class BodyTooLargeError(ApiError):
+    """More bytes than the server reads."""
+
+    status, code, meaning = 413, "body_too_large", "The body is larger than the server reads."
+
+
+class NotJsonContentError(ApiError):
+    """A body that is not declared as JSON."""
+
+    status, code, meaning = 415, "not_json_content", "The body is not declared as `application/json`."
+
+
+class InvalidPostError(ApiError):
+    """JSON, and not a valid request."""
+
+    status, code, meaning = 422, "invalid_post", "The body is JSON, and not a valid request; details name the fields."
+
+
+class OverloadedError(ApiError):
+    """The queue is full."""
+
+    status, code, meaning = 429, "overloaded", "The queue is full; `Retry-After` says when it should have room."
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message, headers={"Retry-After": str(retry_after_s)})
+
+
+class InternalError(ApiError):
+    """A fault of the server. Says nothing of it but where to look."""
+
+    status, code, meaning = 500, "internal_error", "The server failed; its log has the request id."
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The request failed through a fault of the server. What was sent is not to blame and was not logged. "
+            "Wanted: a prediction. Give the post to an agent, and report the X-Request-ID of this answer."
+        )
+
+
+class NotReadyError(ApiError):
+    """The server starts, stops, or could not start."""
+
+    status, code, meaning = 503, "not_ready", "The server is starting or draining."
+
+
+class DeadlineError(ApiError):
+    """The request was not answered in time."""
+
+    status, code, meaning = 504, "deadline_missed", "The request was not answered in time."
+
+
+API_ERRORS: tuple[type[ApiError], ...] = (
+    BadJsonError, KeyMissingError, KeyRefusedError, NotFoundError, MethodNotAllowedError, BodyTooLargeError,
+    NotJsonContentError, InvalidPostError, OverloadedError, InternalError, NotReadyError, DeadlineError,
+)  # fmt: skip
+"""All of them, by status."""
+
+
+def error_response(error: ApiError) -> Response:
+    """The HTTP answer of an error. Any bytes in it are safe to send: what is not ASCII is escaped."""
+    return Response(
+        error.body().model_dump_json(ensure_ascii=True),
+        status_code=error.status,
+        media_type="application/json",
+        headers=error.headers,
+    )
+
+
+def as_api_error(error: HTTPException, request: Request) -> ApiError:
+    """The error in our words: those of the router (404, 405) become ours, anything else a fault of the server."""
+    if isinstance(error, ApiError):
+        return error
+    if error.status_code == 404:
+        return NotFoundError(
+            "There is nothing at this path. Wanted: one of those in /openapi.json. Correct the path of the request."
+        )
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        return MethodNotAllowedError(
+            f"This path was asked with {request.method}. Allowed: {allowed}. Use that method.",
+            headers={"Allow": allowed},
+        )
+    return InternalError()

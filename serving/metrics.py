@@ -1,0 +1,140 @@
+"""What the server counts, for Prometheus. Own registry; no text, no path and no name of a caller in any label."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from data.taxonomy import ROUTES
+from models.policy import Action
+from models.predictor import STAGES, Prediction
+from serving.errors import API_ERRORS
+from serving.wire import Versions
+
+ServingStage = Literal["queue", "render", "tokenize", "infer", "decide"]
+SERVING_STAGES: tuple[ServingStage, ...] = ("queue", *STAGES)
+UNMATCHED = "unmatched"
+"""The one route label of all paths that are not ours: a scanner must not make a series for each."""
+
+# Rendering a short post takes some 50 us, a whole request of one post some 5 to 20 ms, the default deadline is 5 s.
+_STAGE_BUCKETS_S = (
+    0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+)  # fmt: skip
+_REQUEST_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric as the documentation lists it."""
+
+    name: str
+    labels: tuple[str, ...]
+    meaning: str
+
+
+class Metrics:
+    """All counters, gauges and histograms of one server. Safe between threads."""
+
+    def __init__(self) -> None:
+        # When a series began is of no use to anybody here, and doubles the page.
+        disable_created_metrics()  # type: ignore[no-untyped-call] # prometheus_client has no types here
+        self.registry = CollectorRegistry()
+        self._labels_of: dict[str, tuple[str, ...]] = {}
+        self._requests = self._counter("requests", "Requests answered, by route and status", "route", "status")
+        self._request_seconds = self._histogram(
+            "request_seconds", "Time from a request's head to the end of its answer", _REQUEST_BUCKETS_S, "route"
+        )
+        stages = self._histogram("stage_seconds", "Time that one post spent in a stage", _STAGE_BUCKETS_S, "stage")
+        self._stages = {stage: stages.labels(stage) for stage in SERVING_STAGES}
+        labels = self._counter("predictions", "Posts judged, by route label", "label")
+        self._labels = {label: labels.labels(label) for label in ROUTES}
+        actions = self._counter("actions", "Posts judged, by action of the decision", "action")
+        self._actions = {action: actions.labels(action) for action in get_args(Action)}
+        self._abstentions = self._counter("abstentions", "Posts that looked simple and were given to a person")
+        self._truncated = self._counter("truncated", "Posts that were longer than the model reads")
+        refusals = self._counter("refusals", "Requests not answered, by error code", "code")
+        self._refusals = {error.code: refusals.labels(error.code) for error in API_ERRORS}
+        self._ready = self._gauge("ready", "1 where a model answers, 0 while starting or draining")
+        self._posts_in_work = self._gauge("posts_in_work", "Posts accepted and not yet answered")
+        self._versions = self._gauge("versions", "1 for the versions in service", *Versions.model_fields)
+        ProcessCollector(registry=self.registry)
+
+    def _name(self, name: str, labels: tuple[str, ...]) -> str:
+        full = f"signalbox_{name}"
+        self._labels_of[full] = labels
+        return full
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(self._name(name, labels), meaning, labels, registry=self.registry)
+
+    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        return Gauge(self._name(name, labels), meaning, labels, registry=self.registry)
+
+    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(self._name(name, labels), meaning, labels, buckets=buckets, registry=self.registry)
+
+    def families(self) -> tuple[Family, ...]:
+        """Every family of the registry, as the documentation must list them."""
+        return tuple(
+            Family(
+                name=family.name + ("_total" if family.type == "counter" else ""),
+                labels=self._labels_of.get(family.name, ()),
+                meaning=family.documentation.rstrip("."),
+            )
+            for family in self.registry.collect()
+        )
+
+    def observe_request(self, route: str, status: int, seconds: float) -> None:
+        """Counts one answered request; `route` is a path of ours or `UNMATCHED`."""
+        self._requests.labels(route, str(status)).inc()
+        self._request_seconds.labels(route).observe(seconds)
+
+    def observe_stage(self, stage: ServingStage, seconds: float) -> None:
+        """Records what one post spent in a stage."""
+        self._stages[stage].observe(seconds)
+
+    def observe_prediction(self, prediction: Prediction) -> None:
+        """Counts one judged post."""
+        self._labels[prediction.route].inc()
+        self._actions[prediction.decision.action].inc()
+        self._abstentions.inc(prediction.decision.abstained)
+        self._truncated.inc(prediction.facts.truncated)
+
+    def observe_refusal(self, code: str) -> None:
+        """Counts one request that was not answered, by the code of its error."""
+        self._refusals[code].inc()
+
+    def set_ready(self, ready: bool) -> None:
+        """Shows whether a model answers."""
+        self._ready.set(ready)
+
+    def set_posts_in_work(self, posts: int) -> None:
+        """Shows how many posts are accepted and not yet answered."""
+        self._posts_in_work.set(posts)
+
+    def set_versions(self, versions: Versions) -> None:
+        """Shows what is in service."""
+        self._versions.clear()
+        self._versions.labels(**versions.model_dump()).set(1)
+
+    def render(self) -> bytes:
+        """All metrics in the Prometheus text format."""
+        return generate_latest(self.registry)
+
+
+def metrics_table(families: Iterable[Family]) -> str:
+    """Metrics as the Markdown table of docs/operations.md: name, labels, meaning."""
+    rows = ["| metric | labels | meaning |", "|---|---|---|"]
+    for family in families:
+        labels = ", ".join(f"`{label}`" for label in family.labels)
+        rows.append(f"| `{family.name}` | {labels} | {family.meaning} |")
+    return "\n".join(rows) + "\n"

@@ -1,0 +1,113 @@
+"""What happens around every request: its id, its deadline, its line in the log, its place in the metrics.
+
+Pure ASGI. Also the last net: an exception that nobody expected ends here as the same error shape as any other, and
+goes no further, since what stands outside would print it.
+"""
+
+import asyncio
+import logging
+import re
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from ulid import ULID
+
+from serving.errors import InternalError, error_response
+from serving.metrics import UNMATCHED, Metrics
+
+LOG = logging.getLogger("signalbox.requests")
+_SANE_REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+_RECORD = "signalbox.record"
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """What is kept of one request while it runs. `deadline_s` is a time of the event loop's clock."""
+
+    request_id: str
+    route: str
+    deadline_s: float
+    started_at: float = field(default_factory=perf_counter)
+    status: int = 0
+    error_code: str | None = None
+    prediction_ids: list[str] = field(default_factory=list)
+
+
+def record_of(request: Request) -> RequestRecord:
+    """The record of a running request."""
+    record = request.scope[_RECORD]
+    if not isinstance(record, RequestRecord):
+        raise TypeError("This request did not come through the observer.")
+    return record
+
+
+def _request_id(scope: Scope) -> str:
+    """The caller's id where it is short and plain, else one of ours."""
+    said = Headers(scope=scope).get("x-request-id", "")
+    return said if _SANE_REQUEST_ID.fullmatch(said) else str(ULID())
+
+
+class Observer:
+    """Middleware around the whole application. `paths` are the routes; every other path counts as one."""
+
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, *, paths: frozenset[str], timeout_s: float, access_log: bool
+    ) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._paths = paths
+        self._timeout_s = timeout_s
+        self._access_log = access_log
+
+    def _begin(self, scope: Scope) -> RequestRecord:
+        record = RequestRecord(
+            request_id=_request_id(scope),
+            route=scope["path"] if scope["path"] in self._paths else UNMATCHED,
+            deadline_s=asyncio.get_running_loop().time() + self._timeout_s,
+        )
+        scope[_RECORD] = record
+        return record
+
+    def _end(self, record: RequestRecord, method: str) -> None:
+        seconds = perf_counter() - record.started_at
+        self._metrics.observe_request(record.route, record.status, seconds)
+        if record.error_code is not None:
+            self._metrics.observe_refusal(record.error_code)
+        if self._access_log:
+            fields = {
+                "request_id": record.request_id,
+                "method": method if method.isalpha() and len(method) < 10 else "other",
+                "route": record.route,
+                "status": record.status,
+                "latency_ms": round(seconds * 1_000, 3),
+                "error_code": record.error_code,
+                "prediction_ids": record.prediction_ids,
+            }
+            LOG.info("request", extra={"fields": fields})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Runs one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        record = self._begin(scope)
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                record.status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = record.request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:
+            fields = {"request_id": record.request_id, "route": record.route}
+            LOG.exception("unexpected_error", extra={"fields": fields})
+            if not record.status:
+                record.error_code = InternalError.code
+                await error_response(InternalError())(scope, receive, send_with_id)
+        finally:
+            self._end(record, scope["method"])

@@ -1,0 +1,110 @@
+"""The HTTP server around the application: how it listens, how it stops, and what it answers to what is not HTTP.
+
+A stop is graceful: at SIGTERM or SIGINT `readyz` turns to 503 and nothing new is accepted, what is in work is
+answered, then the port closes and the process ends with 0. A second signal stops at once.
+"""
+
+import math
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from serving.errors import BadJsonError, ErrorBody, ErrorResponse
+from serving.service import Service
+from serving.settings import Settings, SettingsError, variable
+
+_BACKLOG_CONNECTIONS = 2048
+"""uvicorn's own default."""
+
+
+def listen(settings: Settings) -> socket.socket:
+    """A socket that listens where the settings say.
+
+    Raises:
+        SettingsError: when nothing can listen there.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            settings.host.strip("[]"), settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG_CONNECTIONS)
+    except OSError as error:
+        raise SettingsError(
+            f"The server cannot listen on {settings.host} port {settings.port}: {error.strerror or error}. Wanted: an "
+            f"address of this machine and a free port. Set {variable('host')} or {variable('port')}, or give --port 0 "
+            "for any free one."
+        ) from None
+
+
+def address_of(listener: socket.socket) -> str:
+    """Where a listening socket is reached, as `http://127.0.0.1:8000`."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"
+
+
+class JsonErrorProtocol(HttpToolsProtocol):
+    """HTTP as uvicorn reads it; what it cannot read is refused in the same shape as everything else."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Nothing; answers bytes that are not HTTP, and closes the connection."""
+        message = f"The request was not read: {msg} Wanted: HTTP/1.1. Use an HTTP client."
+        body = ErrorResponse(error=ErrorBody(code="bad_http", message=message)).model_dump_json().encode()
+        self.transport.write(
+            b"HTTP/1.1 %d Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
+            b"content-length: %d\r\n\r\n%b" % (BadJsonError.status, len(body), body)
+        )
+        self.transport.close()
+
+
+class DrainingServer(uvicorn.Server):
+    """A server that finishes what it has accepted. `announce` is called once, when a model answers."""
+
+    def __init__(
+        self, config: uvicorn.Config, service: Service, *, drain_s: float, announce: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._service = service
+        self._drain_ticks = math.ceil(drain_s * 10)  # uvicorn ticks ten times a second
+        self._announce: Callable[[], None] | None = announce
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
+        """Starts to drain at the first signal, stops at the second. Not raised again: a stop is no failure."""
+        if self._service.state == "draining":
+            self.should_exit = self.force_exit = True
+        self._service.drain()
+
+    async def on_tick(self, counter: int) -> bool:
+        """True when it is time to end: failed, or drained."""
+        if self._announce is not None and self._service.state == "ready":
+            self._announce()
+            self._announce = None
+        if self._service.state == "draining":
+            self._drain_ticks -= 1
+            if self._drain_ticks < 0 and self._service.posts_in_work == 0:
+                return True
+        return await super().on_tick(counter) or self._service.state == "failed"
+
+
+def serve(app: FastAPI, settings: Settings, listener: socket.socket, announce: Callable[[], None]) -> str:
+    """Why the model did not start, empty where it did; returns when the server has stopped."""
+    service: Service = app.state.service
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http=JsonErrorProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        # Nothing runs longer than the deadline; what still hangs a second later is a connection, not a request.
+        timeout_graceful_shutdown=math.ceil(settings.request_timeout_ms / 1_000) + 1,
+    )
+    server = DrainingServer(config, service, drain_s=settings.drain_ms / 1_000, announce=announce)
+    server.run(sockets=[listener])
+    return service.failure

@@ -1,0 +1,143 @@
+"""Where and how the server runs. Read once, in `main`, from `SIGNALBOX_` variables; frozen from then on.
+
+What the model decides is no setting: thresholds, guards and lists stand in the policy file.
+"""
+
+import difflib
+import os
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from data.post import MAX_TEXT_CHARACTERS
+from models.bundle import DEFAULT_BUNDLE
+
+PREFIX = "SIGNALBOX_"
+MAX_BATCH_POSTS = 256
+"""The design's section 5."""
+
+
+class SettingsError(ValueError):
+    """A setting that the server cannot start with."""
+
+
+def is_loopback(host: str) -> bool:
+    """True where only this machine can reach a server that listens on `host`."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Settings(BaseSettings):
+    """All settings of the server. Each is the variable `SIGNALBOX_` and its name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    host: Annotated[str, Field(min_length=1, description="Address to listen on; loopback only without a keys file")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, Field(ge=0, le=65_535, description="Port to listen on; 0 takes a free one")] = 8000
+    bundle: Annotated[Path, Field(description="Directory of the bundle to serve")] = DEFAULT_BUNDLE
+    policy: Annotated[
+        Path | None, Field(description="Policy file used instead of the bundle's own; needs a version of its own")
+    ] = None
+    api_keys_file: Annotated[
+        Path | None, Field(description="JSON or TOML file of hashed API keys; without it no key is asked for")
+    ] = None
+    workers: Annotated[
+        int, Field(ge=0, le=256, description="Threads that predict; 0 is one for each core this process may use")
+    ] = 0
+    # 512 posts are 2 s of work for 2 cores at the 7 ms a post measured in shared/examples-to-follow.md.
+    queue_posts: Annotated[
+        int, Field(ge=1, description="Posts accepted and not yet answered, running ones included; above it 429")
+    ] = 512
+    request_timeout_ms: Annotated[
+        int, Field(ge=1, le=600_000, description="Time in which a request must be read and answered; after it 504")
+    ] = 5_000
+    max_body_bytes: Annotated[int, Field(ge=1_024, description="Largest request body; above it 413")] = 2 * 1024 * 1024
+    max_text_characters: Annotated[
+        int, Field(ge=1, le=MAX_TEXT_CHARACTERS, description="Longest text of a post; above it 422")
+    ] = MAX_TEXT_CHARACTERS
+    max_batch_posts: Annotated[
+        int, Field(ge=1, le=MAX_BATCH_POSTS, description="Most posts of one batch; above it 422")
+    ] = MAX_BATCH_POSTS
+    drain_ms: Annotated[
+        int,
+        Field(ge=0, le=600_000, description="After SIGTERM, how long readyz at least says 503 before the port closes"),
+    ] = 0
+    access_log: Annotated[bool, Field(description="One log line for each request")] = False
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="Least severe log lines that are written")
+    ] = "info"
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.api_keys_file is None and not is_loopback(self.host):
+            raise ValueError(
+                f"without a keys file anybody could ask it; wanted a loopback address such as 127.0.0.1, or "
+                f"{PREFIX}API_KEYS_FILE set as well (make a key with `python -m serving hash-key`)"
+            )
+        if self.max_batch_posts > self.queue_posts:
+            raise ValueError(
+                f"a batch of {self.max_batch_posts} posts would never fit a queue of {self.queue_posts}; wanted "
+                f"{PREFIX}QUEUE_POSTS of at least {PREFIX}MAX_BATCH_POSTS"
+            )
+        return self
+
+
+def variable(field: str) -> str:
+    """The environment variable of a setting: `SIGNALBOX_PORT` for `port`."""
+    return PREFIX + field.upper()
+
+
+def _refuse_unknown(environment: Mapping[str, str]) -> None:
+    known = [variable(field) for field in Settings.model_fields]
+    for name in environment:
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"Known are: {', '.join(known)}."
+            raise SettingsError(
+                f"The server cannot start: {name} is set, and there is no such setting. {hint} "
+                "All settings stand in docs/operations.md; unset this one or correct its name."
+            )
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    wanted = str(first["msg"]).removeprefix("Value error, ")
+    if not first["loc"]:
+        host = first["input"].get("host", Settings.model_fields["host"].default)
+        return f"The server cannot start with these settings (host {host}): {wanted}. All stand in docs/operations.md."
+    name = variable(str(first["loc"][0]))
+    return (
+        f"The server cannot start: {name} is {first['input']!r}; wanted: {wanted}. "
+        "Correct it or unset it; all settings stand in docs/operations.md."
+    )
+
+
+def read_settings(**overrides: object) -> Settings:
+    """The settings of the environment; `overrides` (from the command line) win where they are not `None`.
+
+    Raises:
+        SettingsError: when a variable is unknown or a value not allowed.
+    """
+    _refuse_unknown(os.environ)
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type] # checked by pydantic, which is what this call is for
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from None
+
+
+def settings_table() -> str:
+    """All settings as the Markdown table of docs/operations.md: variable, default, meaning."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None else f"`{str(field.default).lower()}`"
+        rows.append(f"| `{variable(name)}` | {default} | {field.description} |")
+    return "\n".join(rows) + "\n"

@@ -1,0 +1,275 @@
+"""What goes over the wire: the requests and answers of the design's section 5, and nothing of how they are made.
+
+Additive changes only: a field may be added, none renamed, removed or given another meaning.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from data.post import MAX_TEXT_CHARACTERS, Post
+from data.taxonomy import Intent, Route
+from models.policy import Action, Certificate, Decision, Policy, Promise, Queue, RiskBudget, Thresholds, due
+from models.predictor import Prediction
+from serving.settings import MAX_BATCH_POSTS
+
+PROBABILITY_DIGITS = 6
+"""Digits kept of a probability. Rounding moves the sum of 4 or 21 of them by 21 x 0.5e-6 at most, so within 2e-5."""
+ALTERNATIVES = 3
+_LAST_POSTED_AT = datetime(2100, 1, 1, tzinfo=UTC)
+"""A later time is a mistake of the caller, and counting on from the year 9999 would not be a time at all."""
+
+EXAMPLE_POST: dict[str, Any] = {
+    "id": "1059",
+    "text": "where do I track my parcel?",
+    "platform": "x",
+    "lang": None,
+    "author": {"handle": "@tobes", "followers": 212, "verified": False, "bio": "leeds | snow"},
+    "reach": {"reposts": 0, "replies": 1, "likes": 0},
+    "in_reply_to": None,
+    "posted_at": "2026-11-22T09:00:00Z",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of this server, where its settings are stricter than the schema. Handed in as validation context."""
+
+    text_characters: int = MAX_TEXT_CHARACTERS
+    batch_posts: int = MAX_BATCH_POSTS
+
+
+def _within_text_limit(text: str, info: ValidationInfo) -> str:
+    if isinstance(info.context, Limits) and len(text) > info.context.text_characters:
+        limit = info.context.text_characters
+        raise PydanticCustomError("string_too_long", "String should have at most {limit} characters", {"limit": limit})
+    return text
+
+
+def _not_far_future(when: datetime | None) -> datetime | None:
+    if when is not None and when > _LAST_POSTED_AT:
+        raise PydanticCustomError("datetime_too_late", "Input should be a time before the year 2100")
+    return when
+
+
+class PredictRequest(Post):
+    """One post to judge. Only `text` is required; what is not known is left out or `null`, never zero."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_POST]})
+
+    text: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS), AfterValidator(_within_text_limit)]
+    posted_at: Annotated[AwareDatetime | None, AfterValidator(_not_far_future)] = None
+
+
+def _within_batch_limit(posts: list[PredictRequest], info: ValidationInfo) -> list[PredictRequest]:
+    if isinstance(info.context, Limits) and len(posts) > info.context.batch_posts:
+        limit = info.context.batch_posts
+        raise PydanticCustomError("too_long", "Array should have at most {limit} posts", {"limit": limit})
+    return posts
+
+
+class BatchRequest(BaseModel):
+    """Posts to judge in one call: answered in order, all or none."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", json_schema_extra={"examples": [{"posts": [{"text": "is the app down?"}]}]}
+    )
+
+    posts: Annotated[
+        list[PredictRequest],
+        Field(min_length=1, max_length=MAX_BATCH_POSTS),
+        AfterValidator(_within_batch_limit),
+    ]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class RouteAnswer(_Answer):
+    """Who should handle the post."""
+
+    label: Route = Field(description="The most probable route")
+    confidence: Share = Field(description="Its calibrated probability", examples=[0.981])
+    probabilities: dict[Route, Share] = Field(
+        description="Calibrated, of all four routes; 6 digits, so they sum to 1 within 0.00001",
+        examples=[{"simple": 0.981, "complex": 0.017, "sensitive": 0.001, "influencer": 0.001}],
+    )
+
+
+class Alternative(_Answer):
+    """One intent and how probable it is."""
+
+    label: Intent
+    probability: Share = Field(examples=[0.964])
+
+
+class IntentAnswer(_Answer):
+    """What the post is about."""
+
+    label: Intent = Field(description="The most probable intent")
+    confidence: Share = Field(description="Its calibrated probability", examples=[0.964])
+    alternatives: tuple[Alternative, ...] = Field(description="The three most probable intents, that one first")
+
+
+class ReasonAnswer(_Answer):
+    """One rule of the policy that fired."""
+
+    code: str = Field(description="A stable word for programs", examples=["simple_over_threshold"])
+    detail: str = Field(description="The same with the numbers compared", examples=["simple 0.981 >= 0.930"])
+
+
+class DecisionAnswer(_Answer):
+    """What to do with the post."""
+
+    action: Action = Field(description="Anything a program does not know is to be read as `agent`")
+    queue: Queue
+    abstained: bool = Field(description="True where the post looked simple and is given to a person all the same")
+    move_to_private: bool = Field(description="True where the post shows personal data: continue out of the public eye")
+    reasons: tuple[ReasonAnswer, ...] = Field(description="Every rule that fired; the first set the action")
+
+
+class DueAnswer(_Answer):
+    """By when the post is to be acknowledged and resolved, counted from `posted_at` by the policy."""
+
+    acknowledge_by: datetime
+    resolve_by: datetime
+
+
+class Versions(_Answer):
+    """What answered."""
+
+    model: str = Field(examples=["2026.11.22+3fa1c2"])
+    policy: str = Field(examples=["3"])
+    taxonomy: str = Field(examples=["1"])
+    rendering: str = Field(examples=["1"])
+
+
+class PredictResponse(_Answer):
+    """The answer for one post."""
+
+    id: str | None = Field(description="As it was sent", examples=["1059"])
+    prediction_id: str = Field(description="A ULID of this answer, for logs and corrections")
+    route: RouteAnswer
+    intent: IntentAnswer
+    decision: DecisionAnswer
+    due: DueAnswer | None = Field(description="`null` where `posted_at` was not sent")
+    truncated: bool = Field(description="True where the post is longer than the model reads")
+    versions: Versions
+
+
+class BatchResponse(_Answer):
+    """The answers for a batch, in the order of its posts."""
+
+    results: tuple[PredictResponse, ...]
+
+
+class LabelsAnswer(_Answer):
+    """The labels in the order of the model's outputs."""
+
+    route: tuple[str, ...]
+    intent: tuple[str, ...]
+
+
+class GuardsAnswer(_Answer):
+    """The lines of the guards; of the lists only how long they are."""
+
+    supported_languages: tuple[str, ...]
+    followers: int = Field(description="From so many followers on a post goes to specialists")
+    reposts: int = Field(description="From so many reposts on a post goes to specialists")
+    vip_handles: int
+    extra_authority_handles: int
+    extra_press_handles: int
+
+
+class LimitsAnswer(_Answer):
+    """What this server accepts."""
+
+    body_bytes: int
+    text_characters: int
+    batch_posts: int
+    request_timeout_ms: int
+
+
+class ModelResponse(_Answer):
+    """What is in service."""
+
+    versions: Versions
+    created_at: datetime
+    precision: str = Field(description="Of the weights: `int8` or `fp32`")
+    encoder: str = Field(description="The pretrained encoder that was fine-tuned")
+    git_commit: str
+    data_fingerprint: str
+    files: dict[str, str] = Field(description="SHA-256 of every file of the bundle, as verified at the start")
+    labels: LabelsAnswer
+    policy_source: str = Field(description="`bundle`, or `override` where a policy file replaced the bundle's own")
+    thresholds: Thresholds
+    budget: RiskBudget
+    certificates: tuple[Certificate, ...] = Field(description="What was proven of the thresholds, and what was not")
+    guards: GuardsAnswer
+    promise: Promise
+    limits: LimitsAnswer
+
+
+class HealthResponse(_Answer):
+    """The process is alive (`healthz`), or a model answers (`readyz`)."""
+
+    status: str = Field(examples=["ok"])
+
+
+def _rounded(probability: float) -> float:
+    return round(float(probability), PROBABILITY_DIGITS)
+
+
+def _intent_answer(prediction: Prediction) -> IntentAnswer:
+    ranked = sorted(prediction.intents, key=lambda label: -prediction.intents[label])[:ALTERNATIVES]
+    return IntentAnswer(
+        label=prediction.intent,
+        confidence=_rounded(prediction.intents[prediction.intent]),
+        alternatives=tuple(
+            Alternative(label=label, probability=_rounded(prediction.intents[label])) for label in ranked
+        ),
+    )
+
+
+def _decision_answer(decision: Decision) -> DecisionAnswer:
+    return DecisionAnswer(
+        action=decision.action,
+        queue=decision.queue,
+        abstained=decision.abstained,
+        move_to_private=decision.move_to_private,
+        reasons=tuple(ReasonAnswer(code=reason.code, detail=reason.detail) for reason in decision.reasons),
+    )
+
+
+def _due_answer(post: Post, prediction: Prediction, promise: Promise) -> DueAnswer | None:
+    if post.posted_at is None:
+        return None
+    times = due(post.posted_at, prediction.route, promise)
+    return DueAnswer(acknowledge_by=times.acknowledge_by, resolve_by=times.resolve_by)
+
+
+def answer(
+    post: Post, prediction: Prediction, *, prediction_id: str, policy: Policy, versions: Versions
+) -> PredictResponse:
+    """The answer for one post and its prediction under `policy`."""
+    return PredictResponse(
+        id=post.id,
+        prediction_id=prediction_id,
+        route=RouteAnswer(
+            label=prediction.route,
+            confidence=_rounded(prediction.routes[prediction.route]),
+            probabilities={label: _rounded(value) for label, value in prediction.routes.items()},
+        ),
+        intent=_intent_answer(prediction),
+        decision=_decision_answer(prediction.decision),
+        due=_due_answer(post, prediction, policy.promise),
+        truncated=prediction.facts.truncated,
+        versions=versions,
+    )
