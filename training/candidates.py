@@ -1,0 +1,83 @@
+"""What an exported graph is worth: its temperatures, its predictions and the policy that can be proven for it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from data.post import LabelledPost
+from data.rendering import render
+from data.splits import Splits
+from data.taxonomy import INTENTS, ROUTES, TAXONOMY_VERSION, taxonomy
+from evaluation.predictions import Predictions, predict_posts
+from evaluation.temperature import fit_temperature
+from evaluation.thresholds import Fitted, fit_policy
+from models.bundle import Bundle, Encoder, Manifest
+from models.calibration import Calibration
+from models.classifier import Classifier
+from models.guards import Guards
+from models.policy import Policy
+from models.predictor import Predictor
+from training.recipe import Precision, Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An exported graph, measured on the served path."""
+
+    graph: Path
+    precision: Precision
+    calibration: Calibration
+    development: Predictions
+    held_out: Predictions
+    fitted: Fitted
+
+
+def fit_calibration(classifier: Classifier, posts: Sequence[LabelledPost]) -> Calibration:
+    """The temperatures of both heads on posts that trained and stopped nothing, from the exported session's scores."""
+    logits = classifier.logits([classifier.encode(render(post)) for post in posts])
+    routes = np.array([ROUTES.index(post.route) for post in posts], dtype=np.int64)
+    intents = np.array([INTENTS.index(post.intent) for post in posts], dtype=np.int64)
+    return Calibration(
+        route_temperature=fit_temperature(logits.route, routes),
+        intent_temperature=fit_temperature(logits.intent, intents),
+    )
+
+
+def _unwritten(graph: Path, recipe: Recipe, precision: Precision, calibration: Calibration) -> Bundle:
+    """A bundle in memory, enough to predict with before there is anything to write."""
+    manifest = Manifest(
+        model_version="candidate",
+        created_at=datetime.now(UTC),
+        taxonomy=TAXONOMY_VERSION,
+        precision=precision,
+        encoder=Encoder(name=recipe.encoder.name, sha256=recipe.encoder.sha256),
+        git_commit="",
+        data_fingerprint="",
+        reading=recipe.reading,
+    )
+    policy = Policy(budget=recipe.budget)
+    return Bundle(graph.parent, manifest, taxonomy(TAXONOMY_VERSION), calibration, policy, metrics={})
+
+
+def measure_candidate(
+    graph: Path, tokenizer: Path, precision: Precision, *, recipe: Recipe, splits: Splits, guards: Guards
+) -> Candidate:
+    """The candidate of a graph: calibrated on `temperature`, its policy chosen on `development`, proven on
+    `calibration`."""
+    classifier = Classifier(graph, tokenizer, recipe.reading)
+    calibration = fit_calibration(classifier, splits.part("temperature"))
+    bundle = _unwritten(graph, recipe, precision, calibration)
+    predictor = Predictor(bundle, classifier, guards)
+    development = predict_posts(predictor, splits.part("development"))
+    held_out = predict_posts(predictor, splits.part("calibration"))
+    return Candidate(
+        graph=graph,
+        precision=precision,
+        calibration=calibration,
+        development=development,
+        held_out=held_out,
+        fitted=fit_policy(development, held_out, bundle.policy),
+    )

@@ -1,0 +1,255 @@
+"""Fine-tuning: all of the encoder and both heads, weights averaged, stopped by development macro-F1, resumable.
+
+A run may be ended at any instant, `kill -9` included: it goes on from its last checkpoint and ends with the same
+weights as one that was never cut off, because every random draw depends on (seed, step) alone.
+"""
+
+import math
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from data.post import LabelledPost
+from data.progress import Watch, unwatched
+from data.taxonomy import ROUTES
+from evaluation.metrics import accuracy, macro_f1
+from training.errors import DivergedError
+from training.examples import Batch, Encoder, Example, make_example, order_batches, training_pair
+from training.network import Network, build_network
+from training.recipe import FinetuneRecipe, Recipe
+
+CHECKPOINT_FILE = "checkpoint.pt"
+BEST_FILE = "best.pt"
+CHECKPOINT_EVERY_S = 60.0
+_EVALUATION_POSTS = 64
+_SEED_STRIDE = 1_000_003
+"""A prime larger than any number of steps: no two (seed, step) pairs share a seed."""
+
+State = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What one epoch came to: mean loss, figures of the averaged weights on the development split, seconds so far."""
+
+    epoch: int
+    loss: float
+    macro_f1: float
+    accuracy: float
+    intent_accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finetuned:
+    """The best epoch's averaged weights (`weights`, a state dict file) and how training went."""
+
+    weights: Path
+    best_epoch: int
+    history: tuple[Epoch, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Time spent, over all the sittings of the run."""
+        return self.history[-1].seconds
+
+
+@dataclass(slots=True)
+class _Progress:
+    """Where a run is; the numbers that a checkpoint keeps beside the weights."""
+
+    step: int = 0
+    epoch_loss: float = 0.0
+    seconds: float = 0.0
+    best_epoch: int = 0
+    history: list[Epoch] = field(default_factory=list)
+
+
+def warmup_then_linear(step: int, steps: int, warmup_share: float) -> float:
+    """The factor of the learning rate at `step` of `steps`: up from 0 over the warm-up, then down to 0."""
+    warmup = max(1, round(steps * warmup_share))
+    return min((step + 1) / warmup, (steps - step) / max(1, steps - warmup), 1.0)
+
+
+def save_atomically(value: object, path: Path) -> None:
+    """Nothing; `path` holds `value` (tensors and plain values) or what it held before, never a part of it."""
+    scratch = path.with_suffix(".partial")
+    torch.save(value, scratch)
+    scratch.replace(path)
+
+
+@torch.no_grad()
+def predict_labels(
+    network: nn.Module, encoder: Encoder, examples: Sequence[Example]
+) -> tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[Any, np.dtype[np.int64]]]:
+    """The most likely route and intent of each example, `[n]` and `[n]`."""
+    network.eval()
+    lengths = encoder.lengths(examples)
+    routes, intents = np.zeros(len(examples), dtype=np.int64), np.zeros(len(examples), dtype=np.int64)
+    order = sorted(range(len(examples)), key=lambda place: lengths[place])
+    for start in range(0, len(order), _EVALUATION_POSTS):
+        places = order[start : start + _EVALUATION_POSTS]
+        batch = encoder.batch([examples[place].full for place in places], [(0, 0)] * len(places))
+        route, intent = network(batch.input_ids, batch.attention_mask, batch.token_type_ids)
+        routes[places] = route.argmax(1).numpy()
+        intents[places] = intent.argmax(1).numpy()
+    return routes, intents
+
+
+class _Run:
+    """One fine-tuning with its state; `train` goes from wherever that state is to the end."""
+
+    def __init__(self, recipe: Recipe, network: Network, encoder: Encoder, examples: Sequence[Example]) -> None:
+        self.recipe, self.settings, self.encoder, self.examples = recipe, recipe.finetune, encoder, examples
+        self.network = network
+        average = get_ema_multi_avg_fn(self.settings.average_decay)  # type: ignore[no-untyped-call]  # torch
+        self.average = AveragedModel(network, multi_avg_fn=average)
+        self.optimizer = _optimizer(network, self.settings)
+        self.lengths = encoder.lengths(examples)
+        self.steps_per_epoch = len(order_batches(self.lengths, self.settings.batch_posts, recipe.seed, 0))
+        self.steps = self.steps_per_epoch * self.settings.epochs
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda step: warmup_then_linear(step, self.steps, self.settings.warmup_share)
+        )
+        self.progress = _Progress()
+
+    def state(self) -> State:
+        return {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "progress": asdict(self.progress),
+        }
+
+    def load(self, state: State) -> None:
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        kept = state["progress"]
+        self.progress = _Progress(**{**kept, "history": [Epoch(**each) for each in kept["history"]]})
+
+    def batches(self) -> Iterator[Batch]:
+        """The batches that are still to be trained on, each drawn from its epoch and step alone."""
+        for epoch in range(self.progress.step // self.steps_per_epoch, self.settings.epochs):
+            order = order_batches(self.lengths, self.settings.batch_posts, self.recipe.seed, epoch)
+            for places in order[self.progress.step - epoch * self.steps_per_epoch :]:
+                draw = random.Random(f"{self.recipe.seed}/{self.progress.step}/pairs")
+                chosen = [self.examples[place] for place in places]
+                pairs = [
+                    training_pair(each, self.settings.author_dropout, self.settings.noise, draw) for each in chosen
+                ]
+                yield self.encoder.batch(pairs, [(each.route, each.intent) for each in chosen])
+
+    def train_on(self, batch: Batch) -> None:
+        torch.manual_seed(self.recipe.seed * _SEED_STRIDE + self.progress.step)
+        self.network.train()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.settings.bf16):
+            route, intent = self.network(batch.input_ids, batch.attention_mask, batch.token_type_ids)
+        loss: Tensor = nn.functional.cross_entropy(route.float(), batch.routes)
+        loss = loss + self.settings.intent_loss_weight * nn.functional.cross_entropy(intent.float(), batch.intents)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_norm)
+        self.optimizer.step()
+        self.schedule.step()
+        self.average.update_parameters(self.network)
+        self.progress.step += 1
+        self.progress.epoch_loss += loss.item()
+
+    def close_epoch(self, development: Sequence[Example], best: Path) -> None:
+        """Measures the averaged weights and keeps them where they are the best so far."""
+        routes, intents = predict_labels(self.average.module, self.encoder, development)
+        true_routes = np.array([each.route for each in development], dtype=np.int64)
+        true_intents = np.array([each.intent for each in development], dtype=np.int64)
+        epoch = Epoch(
+            epoch=self.progress.step // self.steps_per_epoch,
+            loss=self.progress.epoch_loss / self.steps_per_epoch,
+            macro_f1=macro_f1(true_routes, routes, ROUTES),
+            accuracy=accuracy(true_routes, routes),
+            intent_accuracy=accuracy(true_intents, intents),
+            seconds=self.progress.seconds,
+        )
+        if not self.progress.history or epoch.macro_f1 > max(each.macro_f1 for each in self.progress.history):
+            save_atomically(self.average.module.state_dict(), best)
+            self.progress.best_epoch = epoch.epoch
+        self.progress.history.append(epoch)
+        self.progress.epoch_loss = 0.0
+
+    @property
+    def is_over(self) -> bool:
+        """True after the last epoch, or when `patience_epochs` epochs brought nothing better."""
+        waited = len(self.progress.history) - self.progress.best_epoch
+        return self.progress.step >= self.steps or waited >= self.settings.patience_epochs
+
+
+def _optimizer(network: Network, settings: FinetuneRecipe) -> torch.optim.AdamW:
+    head_rate = settings.learning_rate * settings.head_learning_rate_factor
+    return torch.optim.AdamW(
+        [
+            {"params": list(network.encoder.parameters()), "lr": settings.learning_rate},
+            {"params": network.head_parameters(), "lr": head_rate},
+        ],
+        weight_decay=settings.weight_decay,
+    )
+
+
+def finetune(
+    recipe: Recipe,
+    encoder_directory: Path,
+    train: Sequence[LabelledPost],
+    development: Sequence[LabelledPost],
+    directory: Path,
+    *,
+    watch: Watch = unwatched,
+    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
+) -> Finetuned:
+    """The fine-tuned weights in `directory`, going on from the checkpoint that an earlier sitting left there.
+
+    `directory` belongs to one recipe and one set of posts; the caller sees to that.
+
+    Raises:
+        DivergedError: when the loss of an epoch is no finite number.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    tokenizer = Tokenizer.from_file(str(encoder_directory / "tokenizer.json"))
+    encoder = Encoder(tokenizer, recipe.reading.window_tokens)
+    network = build_network(encoder_directory, recipe.finetune.dropout, recipe.seed)
+    run = _Run(recipe, network, encoder, [make_example(post) for post in watch(train, "rendering", len(train))])
+    held = [make_example(post) for post in development]
+    checkpoint, best = directory / CHECKPOINT_FILE, directory / BEST_FILE
+    if checkpoint.exists():
+        run.load(torch.load(checkpoint, weights_only=True))
+
+    clock = saved = time.monotonic()
+    remaining = () if run.is_over else run.batches()
+    for batch in watch(remaining, "fine-tuning", run.steps - run.progress.step):
+        run.train_on(batch)
+        now = time.monotonic()
+        run.progress.seconds += now - clock
+        clock = now
+        ends_epoch = run.progress.step % run.steps_per_epoch == 0
+        if ends_epoch:
+            run.close_epoch(held, best)
+        if ends_epoch or now - saved >= checkpoint_every_s:
+            save_atomically(run.state(), checkpoint)
+            saved = time.monotonic()
+        if run.is_over:
+            break
+    history = tuple(run.progress.history)
+    if not history or not all(math.isfinite(epoch.loss) for epoch in history):
+        raise DivergedError(
+            f"Training in {directory} diverged: the loss of an epoch is {history[-1].loss if history else 'missing'}, "
+            "wanted a finite number. Lower finetune.learning_rate in the recipe and start a fresh run."
+        )
+    return Finetuned(weights=best, best_epoch=run.progress.best_epoch, history=history)

@@ -1,0 +1,55 @@
+"""The network: a pretrained encoder, mean pooling and two linear heads, `route` and `intent`."""
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel
+from transformers.utils import logging as transformers_logging
+
+from data.taxonomy import INTENTS, ROUTES
+
+Attention = Literal["sdpa", "eager"]
+
+
+class Network(nn.Module):
+    """Token ids `[n, t]` to route logits `[n, 4]` and intent logits `[n, 21]`."""
+
+    def __init__(self, encoder_directory: Path, dropout: float, attention: Attention) -> None:
+        super().__init__()
+        transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers
+        self.encoder = AutoModel.from_pretrained(
+            encoder_directory, attn_implementation=attention, add_pooling_layer=False, local_files_only=True
+        )
+        width: int = self.encoder.config.hidden_size
+        self.dropout = nn.Dropout(dropout)
+        self.route = nn.Linear(width, len(ROUTES))
+        self.intent = nn.Linear(width, len(INTENTS))
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Route logits `[n, 4]` and intent logits `[n, 21]`; padding (mask 0) does not count."""
+        hidden = self.encoder(
+            input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids
+        ).last_hidden_state
+        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
+        pooled = self.dropout((hidden * mask).sum(1) / mask.sum(1))
+        return self.route(pooled), self.intent(pooled)
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """The parameters of the two heads, which start from nothing and learn faster."""
+        return [*self.route.parameters(), *self.intent.parameters()]
+
+
+def build_network(encoder_directory: Path, dropout: float, seed: int) -> Network:
+    """A network to train: pretrained encoder, heads drawn from `seed`."""
+    torch.manual_seed(seed)
+    return Network(encoder_directory, dropout, "sdpa")
+
+
+def load_network(encoder_directory: Path, weights: Path) -> Network:
+    """A trained network to export, without dropout; `eager` attention is the form that graph fusion recognises."""
+    network = Network(encoder_directory, 0.0, "eager")
+    network.load_state_dict(torch.load(weights, weights_only=True))
+    return network.eval()

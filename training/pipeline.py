@@ -1,0 +1,287 @@
+"""From a recipe to a verified bundle: the stages in order. Each stage stands in its own module; this one joins them.
+
+A run has a directory of its own, named by recipe and data, so that a run that was cut off is found again and goes
+on; the bundle is written at the very end, or not at all.
+"""
+
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from data.fingerprint import fingerprint
+from data.post import LabelledPost
+from data.progress import Watch, unwatched
+from data.rendering import RENDERING_VERSION
+from data.sources import read_labelled
+from data.splits import PARTS, Splits, load_splits
+from data.taxonomy import TAXONOMY_VERSION
+from evaluation.predictions import predict_posts
+from evaluation.report.page import Origin, write_report
+from evaluation.summary import Summary, summarise
+from models.bundle import (
+    Bundle,
+    BundleParts,
+    Encoder,
+    Manifest,
+    load_bundle,
+    model_version,
+    sha256_of,
+    write_bundle,
+)
+from models.guards import Guards, LanguageDetector
+from models.predictor import Predictor
+from training.baseline import Baseline, train_baseline
+from training.candidates import Candidate, measure_candidate
+from training.card import render_card
+from training.encoder import find_encoder
+from training.errors import ExportError
+from training.export import difference, export_fp32
+from training.figures import learning_curve
+from training.finetune import Finetuned, finetune
+from training.gates import Comparison, compare
+from training.network import load_network
+from training.quantize import EXCLUSIONS, quantize_int8
+from training.recipe import Recipe, recipe_toml
+from training.tracking import Tracking, Untracked, flatten
+
+RUNS = Path("runs")
+_PARITY_POSTS = 200
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The graph that will serve, and how it came to be chosen. `comparison` is `None` for fp32."""
+
+    candidate: Candidate
+    comparison: Comparison | None
+    excluded: str | None
+    fp32_difference: float
+    refused: tuple[tuple[str, Comparison], ...]
+
+
+def run_directory(recipe: Recipe, data_fingerprint: str, runs: Path = RUNS) -> Path:
+    """Where a run of this recipe on these posts keeps its state: another recipe or other posts, another directory."""
+    key = hashlib.sha256(f"{recipe_toml(recipe)}\n{data_fingerprint}\n{RENDERING_VERSION}".encode()).hexdigest()
+    return runs / f"{recipe.name}-{key[:10]}"
+
+
+def git_commit() -> str:
+    """The commit that is checked out, `+changed` where files differ from it; `unknown` outside a checkout."""
+
+    def git(*words: str) -> str:
+        answer = subprocess.run(["git", *words], capture_output=True, text=True, check=True)  # noqa: S603, S607 (git)
+        return answer.stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+changed" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _read(recipe: Recipe) -> Splits:
+    posts = read_labelled(recipe.data.posts).posts
+    return load_splits(Path(recipe.data.splits), posts)
+
+
+def export(recipe: Recipe, encoder: Path, weights: Path, *, splits: Splits, directory: Path, say: Say) -> Exported:
+    """The graph to serve: INT8 with as few layers left out as pass the gates, fp32 as the last resort.
+
+    Raises:
+        ExportError: when even the fp32 graph does not compute what torch computes.
+    """
+    network, tokenizer = load_network(encoder, weights), encoder / "tokenizer.json"
+    say("Exporting to ONNX and fusing")
+    fp32 = export_fp32(network, directory)
+    off = difference(network, fp32, tokenizer, recipe.reading, splits.part("development")[:_PARITY_POSTS])
+    if off > recipe.gates.max_fp32_difference:
+        raise ExportError(
+            f"The graph {fp32} differs from torch by {off:.1e} in a logit, allowed are "
+            f"{recipe.gates.max_fp32_difference:.1e}. Use the pinned versions (constraints.txt)."
+        )
+    guards = Guards(LanguageDetector())
+    say("Measuring fp32")
+    reference = measure_candidate(fp32, tokenizer, "fp32", recipe=recipe, splits=splits, guards=guards)
+    refused: list[tuple[str, Comparison]] = []
+    for excluded in EXCLUSIONS if recipe.precision == "int8" else ():
+        say(f"Quantising to INT8, left in fp32: {excluded or 'nothing'}")
+        int8 = quantize_int8(fp32, directory / "int8.onnx", excluded)
+        candidate = measure_candidate(int8, tokenizer, "int8", recipe=recipe, splits=splits, guards=guards)
+        comparison = compare(reference, candidate, recipe.gates)
+        if comparison.passed:
+            return Exported(candidate, comparison, excluded, off, tuple(refused))
+        say("Refused: " + "; ".join(comparison.failures))
+        refused.append((excluded, comparison))
+    return Exported(reference, None, None, off, tuple(refused))
+
+
+def _export_figures(exported: Exported) -> dict[str, Any]:
+    return {
+        "precision": exported.candidate.precision,
+        "size_bytes": exported.candidate.graph.stat().st_size,
+        "fp32_difference": exported.fp32_difference,
+        "left_in_fp32": exported.excluded,
+        "comparison": asdict(exported.comparison) if exported.comparison else None,
+        "refused": [{"left_in_fp32": name, **asdict(comparison)} for name, comparison in exported.refused],
+    }
+
+
+def _metrics(
+    splits: Splits, finetuned: Finetuned, baseline: Baseline, exported: Exported, outside: Sequence[Summary]
+) -> dict[str, Any]:
+    candidate = exported.candidate
+    policy = candidate.fitted.policy
+    return {
+        "format": "1",
+        "data": {"posts": len(splits.posts), **{f"{name}_posts": len(splits.part(name)) for name in PARTS}},
+        "training": {
+            "best_epoch": finetuned.best_epoch,
+            "history": [asdict(epoch) for epoch in finetuned.history],
+        },
+        "baseline": asdict(baseline),
+        "export": _export_figures(exported),
+        "temperatures": candidate.calibration.model_dump(),
+        "path": {
+            "steps": len(candidate.fitted.path),
+            "tested": len(candidate.fitted.steps),
+            "certified": candidate.fitted.certified,
+        },
+        "development": summarise(candidate.development, policy),
+        "held_out": summarise(candidate.held_out, policy),
+        "outside": list(outside),
+    }
+
+
+def _manifest(recipe: Recipe, graph: Path, precision: str, data_fingerprint: str) -> Manifest:
+    created_at = datetime.now(UTC).replace(microsecond=0)
+    return Manifest.model_validate(
+        {
+            "model_version": model_version(created_at, sha256_of(graph)),
+            "created_at": created_at,
+            "taxonomy": TAXONOMY_VERSION,
+            "precision": precision,
+            "encoder": Encoder(name=recipe.encoder.name, sha256=recipe.encoder.sha256),
+            "git_commit": git_commit(),
+            "data_fingerprint": data_fingerprint,
+            "reading": recipe.reading,
+        }
+    )
+
+
+def score_outside(predictor: Predictor, file: Path, language: str | None) -> Summary:
+    """What the finished model makes of a file that took no part in making it; figures only, no post."""
+    posts: list[LabelledPost] = [
+        post for post in read_labelled(file).posts if language is None or post.lang == language
+    ]
+    summary = summarise(predict_posts(predictor, posts), predictor.policy)
+    decisions = summary["decisions"]
+    return {
+        "file": file.name,
+        "languages": [language] if language else [],
+        "posts": len(posts),
+        "accuracy": summary["route"]["accuracy"]["value"],
+        "macro_f1": summary["route"]["macro_f1"]["value"],
+        "f1": {each["label"]: each["f1"] and each["f1"]["value"] for each in summary["route"]["classes"]},
+        "intent_accuracy": summary["intent"]["accuracy"]["value"],
+        "automatic_share": decisions["automatic_share"]["value"],
+        "wrong": decisions["wrong"],
+        "leak": decisions["leak"],
+    }
+
+
+def _follow(tracking: Tracking, recipe: Recipe, finetuned: Finetuned, baseline: Baseline) -> None:
+    tracking.params(flatten(recipe.model_dump(mode="json")))
+    for epoch in finetuned.history:
+        tracking.metrics({name: value for name, value in asdict(epoch).items() if name != "epoch"}, step=epoch.epoch)
+    tracking.metrics({f"baseline_{name}": value for name, value in asdict(baseline).items()})
+    tracking.figure(learning_curve(finetuned.history), "learning_curve")
+
+
+def _finish(tracking: Tracking, bundle: Bundle, exported: Exported, recipe: Recipe, directory: Path) -> None:
+    held_out = bundle.metrics["held_out"]
+    tracking.metrics(
+        {
+            "held_out_macro_f1": held_out["route"]["macro_f1"]["value"],
+            "held_out_accuracy": held_out["route"]["accuracy"]["value"],
+            "held_out_intent_accuracy": held_out["intent"]["accuracy"]["value"],
+            "held_out_automatic_share": held_out["decisions"]["automatic_share"]["value"],
+            "size_bytes": float(bundle.metrics["export"]["size_bytes"]),
+        }
+    )
+    origin = Origin(
+        model_version=bundle.manifest.model_version,
+        precision=bundle.manifest.precision,
+        file=recipe.data.posts,
+        part="calibration",
+        languages=(),
+        created_at=bundle.manifest.created_at,
+    )
+    write_report(directory / "report", origin, exported.candidate.held_out, bundle.policy)
+    tracking.directory(directory / "report", "report")
+    tracking.directory(bundle.directory, "bundle")
+
+
+def make_bundle(
+    recipe: Recipe,
+    bundle_directory: Path,
+    *,
+    runs: Path = RUNS,
+    fresh: bool = False,
+    outside: Sequence[tuple[Path, str | None]] = (),
+    tracking: Tracking | None = None,
+    watch: Watch = unwatched,
+    say: Say = lambda _: None,
+) -> Bundle:
+    """The bundle that `recipe` makes, written to `bundle_directory` and verified.
+
+    An earlier sitting of the same run goes on unless it is to be made `fresh`. `outside` are files (with a language,
+    or all) that the finished model is measured on, and nothing more.
+
+    Raises:
+        TrainingError: when a stage cannot be done; its kind and message say why.
+        SourceError, SplitsError: when the posts or their splits cannot be read.
+    """
+    tracking = tracking or Untracked()
+    splits = _read(recipe)
+    data_fingerprint = fingerprint(splits.posts)
+    directory = run_directory(recipe, data_fingerprint, runs)
+    encoder = find_encoder(recipe.encoder)
+    if fresh and directory.exists():
+        shutil.rmtree(directory)
+    say(f"Fine-tuning {recipe.encoder.name} on {len(splits.part('train'))} posts in {directory}")
+    finetuned = finetune(recipe, encoder, splits.part("train"), splits.part("development"), directory, watch=watch)
+    say("Training the TF-IDF baseline")
+    baseline = train_baseline(splits.part("train"), splits.part("development"), splits.part("calibration"), recipe.seed)
+    _follow(tracking, recipe, finetuned, baseline)
+    exported = export(recipe, encoder, finetuned.weights, splits=splits, directory=directory, say=say)
+
+    candidate = exported.candidate
+    manifest = _manifest(recipe, candidate.graph, candidate.precision, data_fingerprint)
+
+    def written(target: Path, measured: Sequence[Summary]) -> Bundle:
+        metrics = _metrics(splits, finetuned, baseline, exported, measured)
+        parts = BundleParts(
+            manifest=manifest,
+            model=candidate.graph,
+            tokenizer=encoder / "tokenizer.json",
+            calibration=candidate.calibration,
+            policy=candidate.fitted.policy,
+            metrics=metrics,
+            recipe=recipe_toml(recipe),
+            card=render_card(manifest, recipe, candidate.fitted.policy, metrics),
+        )
+        return write_bundle(target, parts)
+
+    measured: list[Summary] = []
+    if outside:
+        predictor = Predictor.load(written(directory / "unmeasured", []))
+        measured = [score_outside(predictor, file, language) for file, language in outside]
+    bundle = written(bundle_directory, measured)
+    say(f"Wrote and verified {bundle_directory}")
+    _finish(tracking, load_bundle(bundle_directory), exported, recipe, directory)
+    return bundle

@@ -1,0 +1,114 @@
+"""A recipe: everything that makes a model, as one readable TOML file, frozen and checked when it is read.
+
+The resolved copy (every default written out) goes into the bundle. Why each number of the default recipe is what
+it is stands in `training/LOG.md`.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from models.bundle import Reading, Sha256
+from models.policy import RiskBudget
+from training.errors import RecipeError
+
+DEFAULT_RECIPE = Path("training/recipes/default.toml")
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=1)]
+Precision = Literal["fp32", "int8"]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataRecipe(_Value):
+    """Which posts: a file or directory of labelled posts and the splits made from them."""
+
+    posts: str = "data/corpus"
+    splits: str = "data/corpus/splits.json"
+
+
+class EncoderRecipe(_Value):
+    """Which pretrained encoder. `directory` is used first where given; then the hub's cache, the package, the hub."""
+
+    name: str = "sentence-transformers/all-MiniLM-L6-v2"
+    sha256: Sha256
+    directory: str | None = None
+
+
+class FinetuneRecipe(_Value):
+    """How the encoder and both heads are trained."""
+
+    epochs: Count
+    patience_epochs: Count
+    batch_posts: Count
+    learning_rate: Positive
+    head_learning_rate_factor: Positive
+    weight_decay: Annotated[float, Field(ge=0.0)]
+    warmup_share: Share
+    gradient_norm: Positive
+    dropout: Share
+    intent_loss_weight: Annotated[float, Field(ge=0.0)]
+    average_decay: Annotated[float, Field(ge=0.0, lt=1.0)]
+    author_dropout: Share
+    noise: Share
+    """Share of the posts of each epoch whose text is roughened (typos, lost punctuation, mentions, links)."""
+    bf16: bool = True
+
+
+class Gates(_Value):
+    """What the exported model must hold against the trained one on the development split. Points are per cent."""
+
+    max_fp32_difference: Positive = 1e-4
+    max_macro_f1_loss_points: Annotated[float, Field(ge=0.0)] = 0.3
+    max_augrc_loss_points: Annotated[float, Field(ge=0.0)] = 0.3
+    max_route_flips_share: Share = 0.02
+
+
+class Recipe(_Value):
+    """Everything that makes a model."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    seed: Annotated[int, Field(ge=0)]
+    precision: Precision = "int8"
+    data: DataRecipe = DataRecipe()
+    encoder: EncoderRecipe
+    reading: Reading = Reading()
+    finetune: FinetuneRecipe
+    budget: RiskBudget = RiskBudget()
+    gates: Gates = Gates()
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe in a TOML file.
+
+    Raises:
+        RecipeError: when the file is missing or not TOML, names an unknown field, or a value is out of range.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Recipe.model_validate(values)
+    except OSError as error:
+        raise RecipeError(
+            f"The recipe {path} could not be read: {error.strerror}. Wanted a TOML file. "
+            f"Give one with --recipe, for example {DEFAULT_RECIPE}."
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"The recipe {path} is not TOML: {error}. Correct that line.") from None
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, each['loc']))} is {each['input']!r:.60}, {each['msg'][:1].lower()}{each['msg'][1:]}"
+            for each in error.errors(include_url=False)
+        )
+        raise RecipeError(f"The recipe {path} does not fit: {problems}. Compare it with {DEFAULT_RECIPE}.") from None
+
+
+def recipe_toml(recipe: Recipe) -> str:
+    """The resolved recipe as TOML: every field written out, so that it reads back as the same recipe."""
+    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
