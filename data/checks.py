@@ -19,9 +19,31 @@ from data.splits import SplitsFile
 from data.taxonomy import INTENTS, ROUTES
 
 Severity = Literal["error", "warning", "note"]
+Code = Literal[
+    "schema",
+    "empty_text",
+    "too_long",
+    "duplicate_id",
+    "two_routes",
+    "contrast_missing",
+    "leakage",
+    "not_split",
+    "two_intents",
+    "exact_duplicate",
+    "contrast_without_flip",
+    "exposed_not_sensitive",
+    "figures_of_influencer",
+    "few_labels",
+    "near_duplicate",
+    "near_duplicate_two_routes",
+]
+"""The kinds of findings; docs/data.md explains each."""
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 MIN_POSTS_PER_LABEL = 64
 """Above about 64 labels a class plain fine-tuning is the better way (docs/data.md names the source)."""
+INFLUENCER_FOLLOWERS = 50_000
+INFLUENCER_REPOSTS = 500
+"""The labelling guide's lines, "Influencer: any of these"."""
 _SHOWN_PER_CODE = 10
 
 
@@ -30,7 +52,7 @@ class Finding:
     """One thing that was found; `ids` are the posts it is about."""
 
     severity: Severity
-    code: str
+    code: Code
     message: str
     ids: tuple[str, ...] = ()
 
@@ -57,7 +79,7 @@ class Report:
 
     def as_text(self) -> str:
         """The report for people: every error, the first ten of every other kind, and how many more there are."""
-        by_kind: dict[tuple[Severity, str], list[Finding]] = defaultdict(list)
+        by_kind: dict[tuple[Severity, Code], list[Finding]] = defaultdict(list)
         for finding in self.findings:
             by_kind[finding.severity, finding.code].append(finding)
         lines: list[str] = []
@@ -77,7 +99,10 @@ def _named(ids: Sequence[str]) -> str:
 
 
 def _schema(rejects: Iterable[Reject], severity: Severity) -> Iterator[Finding]:
-    codes = {("text", "missing"): "empty_text", ("text", "string_too_long"): "too_long"}
+    codes: dict[tuple[str, str], Code] = {
+        ("text", "missing"): "empty_text",
+        ("text", "string_too_long"): "too_long",
+    }
     for reject in rejects:
         for problem in reject.problems:
             code = codes.get((problem.field, problem.code), "schema")
@@ -105,26 +130,30 @@ def _texts(posts: Sequence[LabelledPost], rendered: Sequence[Rendered]) -> Itera
             )
 
 
-def _two_labels(severity: Severity, what: str, labels: Sequence[str], alike: str, ids: tuple[str, ...]) -> Finding:
-    message = (
+def _two_labels(what: str, labels: Sequence[str], alike: str) -> str:
+    return (
         f"{alike}, but have more than one {what}: {', '.join(labels)}. "
         f"Wanted one {what}. Read the labelling guide again and correct the labels."
     )
-    return Finding(severity, f"two_{what}s", message, ids)
+
+
+def _read_alike(pair: Rendered) -> tuple[str, str]:
+    """Equal for posts that read the same to the model, whose tokens know no capitals."""
+    return pair.text.casefold(), pair.context.casefold()
 
 
 def _same(posts: Sequence[LabelledPost], rendered: Sequence[Rendered]) -> Iterator[Finding]:
     places: dict[tuple[str, str], list[LabelledPost]] = defaultdict(list)
     for post, pair in zip(posts, rendered, strict=True):
-        places[pair.text.casefold(), pair.context.casefold()].append(post)
+        places[_read_alike(pair)].append(post)
     for same in (same for same in places.values() if len(same) > 1):
         ids = tuple(post.id for post in same)
         alike = f"{_named(ids)} read the same to the model (text and facts)"
         routes, intents = sorted({post.route for post in same}), sorted({post.intent for post in same})
         if len(routes) > 1:
-            yield _two_labels("error", "route", routes, alike, ids)
+            yield Finding("error", "two_routes", _two_labels("route", routes, alike), ids)
         if len(intents) > 1:
-            yield _two_labels("warning", "intent", intents, alike, ids)
+            yield Finding("warning", "two_intents", _two_labels("intent", intents, alike), ids)
         if len(routes) == len(intents) == 1:
             message = f"{alike} and have the same labels. Wanted each post once. Remove the others."
             yield Finding("warning", "exact_duplicate", message, ids)
@@ -133,7 +162,7 @@ def _same(posts: Sequence[LabelledPost], rendered: Sequence[Rendered]) -> Iterat
 def _alike(posts: Sequence[LabelledPost], rendered: Sequence[Rendered], watch: Watch) -> Iterator[Finding]:
     for pair in near_duplicates([each.text for each in rendered], watch=watch):
         one, other = posts[pair.first], posts[pair.second]
-        same = rendered[pair.first] == rendered[pair.second]
+        same = _read_alike(rendered[pair.first]) == _read_alike(rendered[pair.second])
         if same or one.id == other.contrast_of or other.id == one.contrast_of:
             continue
         agree = one.route == other.route
@@ -142,8 +171,26 @@ def _alike(posts: Sequence[LabelledPost], rendered: Sequence[Rendered], watch: W
             f"{one.id} and {other.id} have texts that are {pair.similarity:.0%} alike ({labels}) and no contrast link. "
             "Wanted posts that differ. Look whether both are needed; a split keeps them together."
         )
-        code = "near_duplicate" if agree else "near_duplicate_two_routes"
+        code: Code = "near_duplicate" if agree else "near_duplicate_two_routes"
         yield Finding("note", code, message, (one.id, other.id))
+
+
+def _rules(posts: Sequence[LabelledPost], rendered: Sequence[Rendered]) -> Iterator[Finding]:
+    """The two rules of the guide that need no reading: exposed data, and figures over the influencer's line."""
+    for post, pair in zip(posts, rendered, strict=True):
+        if pair.exposed and post.route != "sensitive":
+            message = (
+                f"{post.id} exposes personal data ({', '.join(pair.exposed)}) but is {post.route}. Wanted sensitive by "
+                "the labelling guide. Correct the route, or report the false alarm of the redaction."
+            )
+            yield Finding("warning", "exposed_not_sensitive", message, (post.id,))
+        followers, reposts = post.followers or 0, post.reposts or 0
+        if post.route in ("simple", "complex") and (followers >= INFLUENCER_FOLLOWERS or reposts >= INFLUENCER_REPOSTS):
+            message = (
+                f"{post.id} is {post.route} with {followers} followers and {reposts} reposts. Wanted influencer from "
+                f"{INFLUENCER_FOLLOWERS} followers or {INFLUENCER_REPOSTS} reposts, by the labelling guide. Correct it."
+            )
+            yield Finding("warning", "figures_of_influencer", message, (post.id,))
 
 
 def _contrasts(posts: Sequence[LabelledPost]) -> Iterator[Finding]:
@@ -215,6 +262,7 @@ def check(
         *_texts(posts, rendered),
         *_same(posts, rendered),
         *_alike(posts, rendered, watch),
+        *_rules(posts, rendered),
         *_contrasts(posts),
         *_counts(posts, least),
         *(_leakage(posts, splits, watch) if splits else ()),

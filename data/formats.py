@@ -73,7 +73,7 @@ def _not_utf_8(file: str, content: bytes, error: UnicodeDecodeError) -> SourceEr
 
 def _json_line(file: str, number: int, line: bytes) -> Row:
     def unreadable(wanted: str, remedy: str) -> Row:
-        raw = line.decode("utf-8", "backslashreplace").rstrip("\r\n")
+        raw = line.decode("utf-8", "backslashreplace")
         return Row(file, number, {}, raw=raw, problem=Problem("(line)", shown(raw), wanted, remedy, "unreadable"))
 
     try:
@@ -94,7 +94,7 @@ def json_lines_rows(path: Path) -> Iterator[Row]:
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                yield _json_line(str(path), number, line)
+                yield _json_line(str(path), number, line.rstrip())
 
 
 def _csv_row(file: str, line: int, columns: list[str], cells: list[str]) -> Row:

@@ -123,6 +123,8 @@ _SAID_PHONE = re.compile(
     r"llam\w*|handy|anruf\w*|appel\w*)\b",
     re.I,
 )
+_NETWORK_ADDRESS = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?!\.?\d)")
+"""Four numbers between dots: not personal by the guide, though it may read like a phone."""
 _MIN_DIALLED_DIGITS = 10
 _WORD_DISTANCE_CHARACTERS = 40
 _DIGITS = re.compile(r"\d+")
@@ -195,10 +197,15 @@ def _is_phone(match: phonenumbers.PhoneNumberMatch, text: str) -> bool:
     )
 
 
+def _overlap(match: phonenumbers.PhoneNumberMatch, spans: list[tuple[int, int]]) -> bool:
+    return any(match.start < end and start < match.end for start, end in spans)
+
+
 def _phones(text: str, lang: str | None) -> Iterator[Finding]:
+    addresses = [match.span() for match in _NETWORK_ADDRESS.finditer(text)]
     for region in _REGIONS_BY_LANGUAGE.get(lang or "", ()) + _DEFAULT_REGIONS:
         for match in PhoneNumberMatcher(text, region, leniency=Leniency.POSSIBLE):
-            if _is_phone(match, text):
+            if _is_phone(match, text) and not _overlap(match, addresses):
                 personal = phonenumbers.number_type(match.number) not in _NOT_A_PERSONS
                 yield Finding(match.start, match.end, "phone", personal)
 

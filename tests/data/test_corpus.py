@@ -1,0 +1,100 @@
+"""The corpus that is committed: what its card says of it is true, and its splits are the ones that were made."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from data.description import describe
+from data.families import family
+from data.grouping import RULES
+from data.post import LabelledPost
+from data.sources import read_labelled
+from data.splits import DEFAULT_SPLITS, PARTS, SHARES, Splits, load_splits, stratum
+from data.taxonomy import INTENTS, ROUTES
+
+CORPUS = Path("data/corpus")
+CARD = (CORPUS / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def posts() -> tuple[LabelledPost, ...]:
+    return read_labelled(CORPUS).posts
+
+
+@pytest.fixture(scope="module")
+def splits(posts: tuple[LabelledPost, ...]) -> Splits:
+    return load_splits(DEFAULT_SPLITS, posts)
+
+
+def table(heading: str) -> dict[str, list[str]]:
+    """The rows of the first table under a heading of the card, by their first cell."""
+    rows = re.findall(r"^\| (.+?) \|$", CARD.split(f"## {heading}\n")[1].split("\n## ")[0], re.M)
+    cells = [[cell.strip(" `") for cell in row.split("|")] for row in rows]
+    return {first: rest for first, *rest in cells}
+
+
+def test_every_row_is_a_labelled_post_with_the_guides_fields_alone() -> None:
+    reading = read_labelled(CORPUS)
+    assert (len(reading.posts), reading.rejects, reading.ignored_fields) == (8940, (), ())
+
+
+def test_the_card_counts_routes_by_family_as_measured(posts: tuple[LabelledPost, ...]) -> None:
+    counted = Counter((family(post), post.route) for post in posts)
+    rows = table("Routes by family")
+    for letter in "awv":
+        assert rows[letter] == [
+            *(str(counted[letter, route]) for route in ROUTES),
+            str(sum(counted[letter, r] for r in ROUTES)),
+        ]
+
+
+def test_the_card_counts_intents_as_measured(posts: tuple[LabelledPost, ...]) -> None:
+    counted = Counter(post.intent for post in posts)
+    rows = table("Intents")
+    assert {intent: rows[intent] for intent in INTENTS} == {intent: [str(counted[intent])] for intent in INTENTS}
+
+
+def test_the_card_counts_languages_as_measured(posts: tuple[LabelledPost, ...]) -> None:
+    rows = table("Languages")
+    assert {lang: int(cells[0]) for lang, cells in rows.items() if len(lang) == 2} == describe(posts).counts["lang"]
+
+
+def test_the_card_counts_the_parts_as_the_file_does(splits: Splits) -> None:
+    rows = table("Splits")
+    for name in PARTS:
+        counts = splits.file.counts[name]
+        assert rows[name][1:] == [*(str(counts[route]) for route in ROUTES), str(sum(counts.values()))]
+    assert splits.file.sha256 in CARD
+    assert splits.file.posts_fingerprint in CARD
+
+
+def test_no_part_shares_an_author_thread_contrast_or_manner_with_another(splits: Splits) -> None:
+    for rule in RULES:
+        parts: dict[str, set[str]] = {}
+        for name in PARTS:
+            for post in splits.part(name):
+                for key in rule.keys(post):
+                    parts.setdefault(key, set()).add(name)
+        assert all(len(names) == 1 for names in parts.values()), rule.name
+
+
+def test_the_parts_hold_routes_and_families_in_their_shares(splits: Splits) -> None:
+    wanted = Counter(stratum(post) for post in splits.posts)
+    for name in PARTS:
+        counts = Counter(stratum(post) for post in splits.part(name))
+        assert max(abs(counts[key] - SHARES[name] * n) for key, n in wanted.items()) <= 2
+
+
+def test_every_route_and_intent_stands_in_every_part(splits: Splits) -> None:
+    for name in PARTS:
+        part = splits.part(name)
+        assert {post.route for post in part} == set(ROUTES)
+        assert {post.intent for post in part} == set(INTENTS)
+
+
+def test_the_corpus_has_its_own_licence_beside_it() -> None:
+    licence = (CORPUS / "LICENSE").read_text(encoding="utf-8")
+    assert "https://creativecommons.org/licenses/by/4.0/" in licence
+    assert "CC BY 4.0" in CARD

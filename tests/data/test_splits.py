@@ -1,0 +1,185 @@
+"""The parts of a set: whole groups, the shares asked for, the same every time, and a file that can be trusted."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data.grouping import RULES, group
+from data.post import LabelledPost
+from data.splits import PARTS, SHARES, Splits, SplitsError, load_splits, read_splits, split, stratum, write_splits
+from data.taxonomy import ROUTES
+from tests.data.strategies import WORDS, labelled, labelled_sets
+
+
+def spread(size: int) -> list[LabelledPost]:
+    """Posts that have nothing in common, the routes in turn."""
+    words = [f"{one} {two} {three}" for one in WORDS for two in WORDS for three in WORDS]
+    return [labelled(f"p{n:04}", f"{words[n]} {n}", route=ROUTES[n % 4]) for n in range(size)]
+
+
+@pytest.fixture(scope="module")
+def splits() -> Splits:
+    return split(spread(400))
+
+
+def test_the_parts_are_those_of_the_design_and_their_shares_sum_to_one() -> None:
+    assert PARTS == ("train", "development", "temperature", "calibration")
+    assert sum(SHARES.values()) == pytest.approx(1)
+
+
+@settings(max_examples=30)
+@given(labelled_sets())
+def test_every_post_is_in_exactly_one_part(posts: list[LabelledPost]) -> None:
+    splits = split(posts)
+    assert sorted(post.id for name in PARTS for post in splits.part(name)) == sorted(post.id for post in posts)
+
+
+@settings(max_examples=30)
+@given(labelled_sets())
+def test_a_split_never_separates_a_group(posts: list[LabelledPost]) -> None:
+    splits = split(posts)
+    part_of = {post.id: name for name in PARTS for post in splits.part(name)}
+    for places in group(posts).groups:
+        assert len({part_of[posts[place].id] for place in places}) == 1
+    for rule in RULES:
+        parts: dict[str, set[str]] = {}
+        for post in posts:
+            for key in rule.keys(post):
+                parts.setdefault(key, set()).add(part_of[post.id])
+        assert all(len(names) == 1 for names in parts.values()), rule.name
+
+
+@settings(max_examples=30)
+@given(labelled_sets().flatmap(lambda posts: st.tuples(st.just(posts), st.permutations(posts))), st.integers(0, 99))
+def test_the_order_of_the_posts_does_not_matter(both: tuple[list[LabelledPost], list[LabelledPost]], seed: int) -> None:
+    assert split(both[0], seed=seed).file == split(both[1], seed=seed).file
+
+
+def test_the_shares_are_kept_in_every_stratum(splits: Splits) -> None:
+    wanted = Counter(stratum(post) for post in splits.posts)
+    for name in PARTS:
+        counts = Counter(stratum(post) for post in splits.part(name))
+        assert all(abs(counts[key] - SHARES[name] * n) <= 1 for key, n in wanted.items())
+
+
+def test_the_shares_are_kept_as_far_as_groups_allow() -> None:
+    threads = [post.model_copy(update={"in_reply_to": f"thread {n // 5}"}) for n, post in enumerate(spread(400))]
+    splits = split(threads)
+    for name in PARTS:
+        assert abs(len(splits.part(name)) - SHARES[name] * 400) <= 10  # two threads
+
+
+def test_other_shares_may_be_asked_for() -> None:
+    shares: dict[Any, float] = dict.fromkeys(PARTS, 0.25)
+    splits = split(spread(80), shares=shares)
+    assert [len(splits.part(name)) for name in PARTS] == [20, 20, 20, 20]
+
+
+def test_another_seed_is_another_split(splits: Splits) -> None:
+    assert split(splits.posts, seed=1).file.parts != splits.file.parts
+
+
+def test_the_groups_of_a_part_stand_beside_its_posts() -> None:
+    posts = [labelled("a", "one", in_reply_to="x"), labelled("b", "two", in_reply_to="x"), labelled("c", "three")]
+    splits = split(posts)
+    by_part = {tuple(post.id for post in splits.part(name)): splits.groups(name) for name in PARTS}
+    assert all(len(ids) == len(groups) for ids, groups in by_part.items())
+    (together,) = [groups for ids, groups in by_part.items() if "a" in ids]
+    assert together[:2] == [0, 0]
+
+
+def test_the_file_says_what_it_was_made_from(splits: Splits) -> None:
+    file = splits.file
+    assert (file.posts, file.groups, file.largest_group_posts, file.seed) == (400, 400, 1, 2026)
+    assert {name: sum(counts.values()) for name, counts in file.counts.items()} == {
+        name: len(splits.part(name)) for name in PARTS
+    }
+    assert all(
+        file.counts[name][route] == sum(p.route == route for p in splits.part(name))
+        for name in PARTS
+        for route in ROUTES
+    )
+
+
+def test_a_written_split_is_read_again(splits: Splits, tmp_path: Path) -> None:
+    write_splits(tmp_path / "splits.json", splits)
+    loaded = load_splits(tmp_path / "splits.json", tuple(reversed(splits.posts)))
+    assert loaded.file == splits.file
+    assert all(loaded.part(name) == splits.part(name) for name in PARTS)
+
+
+def refusal(action: Callable[[], object]) -> str:
+    with pytest.raises(SplitsError) as refused:
+        action()
+    return str(refused.value)
+
+
+def test_a_split_over_other_posts_is_refused(splits: Splits, tmp_path: Path) -> None:
+    path = tmp_path / "splits.json"
+    write_splits(path, splits)
+    changed = [splits.posts[0].model_copy(update={"route": "sensitive"}), *splits.posts[1:]]
+    told = refusal(lambda: load_splits(path, changed))
+    assert told.startswith(f"The splits {path} were made from other posts: they name 400 with fingerprint ")
+    assert told.endswith(f"Give the same posts, or make new splits: python -m data split FILE... --out {path}")
+    assert "400 were given" in told
+    assert "399 were given" in refusal(lambda: load_splits(path, splits.posts[1:]))
+
+
+def test_a_split_that_was_changed_by_hand_is_refused(splits: Splits, tmp_path: Path) -> None:
+    path = tmp_path / "splits.json"
+    write_splits(path, splits)
+    content = json.loads(path.read_text())
+    content["parts"]["train"].append(content["parts"]["calibration"].pop())
+    path.write_text(json.dumps(content))
+    assert f"The splits {path} were changed by hand: their content has SHA-256 " in refusal(lambda: read_splits(path))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"format": "2"}, "have format '2'; this program reads '1'"),
+        ({"seed": "many"}, "do not fit their format: seed: "),
+        ({"extra": 1}, "do not fit their format: extra: "),
+        ({"posts_fingerprint": "abc"}, "do not fit their format: posts_fingerprint: "),
+        ({"parts": {"validation": []}}, "do not fit their format: parts.validation"),
+    ],
+)
+def test_a_file_of_another_form_is_refused(
+    change: dict[str, object], told: str, splits: Splits, tmp_path: Path
+) -> None:
+    path = tmp_path / "splits.json"
+    write_splits(path, splits)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    message = refusal(lambda: read_splits(path))
+    assert told in message
+    assert message.endswith(f"Make it again: python -m data split FILE... --out {path}")
+
+
+def test_a_file_that_is_missing_or_no_json_is_refused(tmp_path: Path) -> None:
+    assert "could not be read: No such file or directory. Wanted a file." in refusal(
+        lambda: read_splits(tmp_path / "no")
+    )
+    (tmp_path / "no.json").write_text("{")
+    assert "do not fit their format: the whole file: " in refusal(lambda: read_splits(tmp_path / "no.json"))
+
+
+def test_ids_that_stand_twice_cannot_be_split() -> None:
+    assert refusal(lambda: split([labelled("a", "hi"), labelled("a", "ho")])) == (
+        "The posts cannot be split: 1 ids stand more than once, such as 'a'. A split names posts by id, so every id "
+        "must be unique. Run `python -m data check` and correct them."
+    )
+
+
+def test_no_posts_cannot_be_split() -> None:
+    assert "there are none" in refusal(lambda: split([]))
+
+
+@pytest.mark.parametrize("train", [0.0, 0.5, 0.74 + 1e-6])
+def test_shares_that_are_no_shares_are_refused(train: float) -> None:
+    assert "1 in sum" in refusal(lambda: split(spread(4), shares={**SHARES, "train": train}))
