@@ -5,10 +5,10 @@
 
 FROM python:3.11-slim AS build
 WORKDIR /signalbox
-RUN python -m venv /opt/venv && /opt/venv/bin/python -m pip install --no-cache-dir --upgrade "pip>=25.1"
+RUN python -m venv /opt/venv && /opt/venv/bin/python -m pip install --no-compile --upgrade "pip>=25.1"
 COPY pyproject.toml constraints.txt ./
 # Nothing is installed or downloaded later, so pip goes too, and the client for downloads (docs/decisions/0006).
-RUN /opt/venv/bin/python -m pip install --no-cache-dir --no-compile --group serve --constraint constraints.txt \
+RUN /opt/venv/bin/python -m pip install --no-compile --group serve --constraint constraints.txt \
     && /opt/venv/bin/python -m pip uninstall --yes huggingface-hub hf-xet setuptools pip
 COPY data/*.py data/
 COPY models/ models/

@@ -66,7 +66,7 @@ $(PY):
 		"Wanted: Python 3.11 or later with its venv module. Install it, or name it: make serve PYTHON=/path/to/python3.11" \
 		>&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --upgrade 'pip>=25.1'
+	$(PY) -m pip install --no-compile --upgrade 'pip>=25.1'
 
 # A server downloads nothing: where nothing is trained, the client that `tokenizers` asks for goes (docs/decisions/0006).
 $(VENV)/.serve: $(PY) pyproject.toml constraints.txt

@@ -1,0 +1,58 @@
+"""What serves is light: proven by an environment in which nothing else is installed."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.packaging.conftest import MEGABYTE, ROOT, Environment, run
+
+HEAVY = ("torch", "transformers", "mlflow", "pandas", "sklearn", "scipy", "matplotlib", "datasets", "pyarrow", "onnx")
+UNUSED = ("huggingface_hub", "hf_xet", "setuptools")
+LIMIT_BYTES = 200 * MEGABYTE
+"""The design's section 2."""
+CORE_OF_DATA = ("post", "taxonomy", "handles", "redaction", "rendering")
+
+SHOW_IMPORTS = """
+import importlib, json, sys
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+
+
+def modules_of(package: str) -> list[str]:
+    return [f"{package}.{path.stem}" for path in sorted((ROOT / package).glob("[!_]*.py"))]
+
+
+def test_an_environment_that_serves_stays_under_the_limit(
+    serving_environment: Environment, record_property: Callable[[str, object], None]
+) -> None:
+    total = serving_environment.total_bytes
+    record_property("serving_environment_bytes", total)
+    assert total < LIMIT_BYTES, f"{total / MEGABYTE:.1f} MB; heaviest: {serving_environment.heaviest}"
+
+
+@pytest.mark.parametrize("name", [*HEAVY, *UNUSED])
+def test_nothing_heavy_and_nothing_unused_is_installed(name: str, serving_environment: Environment) -> None:
+    assert not [package for package in serving_environment.sizes_bytes if package.split("-")[0].lower() == name]
+
+
+def test_all_that_is_served_is_imported_without_anything_heavy(serving_environment: Environment) -> None:
+    names = [*(f"data.{name}" for name in CORE_OF_DATA), *modules_of("models"), *modules_of("serving")]
+    done = run(serving_environment.python, "-B", "-c", SHOW_IMPORTS, *names)
+    imported = json.loads(done.stdout)
+    assert {"models", "serving", "onnxruntime", "tokenizers", "fastapi"} <= set(imported)
+    assert not set(imported) & {*HEAVY, *UNUSED, "tests"}
+
+
+def test_the_tests_of_what_is_served_pass_without_torch(torch_free_environment: Path) -> None:
+    assert Path(sys.executable) != torch_free_environment
+    paths = ["tests/models", "tests/serving", *(f"tests/data/test_{name}.py" for name in CORE_OF_DATA)]
+    options = ("-q", "-p", "no:cacheprovider", "-m", "not browser and not slow")
+    done = run(torch_free_environment, "-m", "pytest", *options, *paths)
+    last = done.stdout.strip().splitlines()[-1]
+    assert " passed" in last
+    assert "failed" not in last
