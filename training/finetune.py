@@ -1,5 +1,9 @@
 """Fine-tuning: all of the encoder and both heads, weights averaged, stopped by development macro-F1, resumable.
 
+Several members start from the same weights and see the posts in other orders with other dropout; the mean of their
+weights is the model ("model soup", Wortsman et al. 2022, arXiv 2203.05482, uniform). It costs nothing at serving
+time; what it brought on posts of another kind than the trained ones stands in `training/LOG.md`.
+
 A run may be ended at any instant, `kill -9` included: it goes on from its last checkpoint and ends with the same
 weights as one that was never cut off, because every random draw depends on (seed, step) alone.
 """
@@ -25,10 +29,11 @@ from evaluation.metrics import accuracy, macro_f1
 from training.errors import DivergedError
 from training.examples import Batch, Encoder, Example, make_example, order_batches, training_pair
 from training.network import Network, build_network
-from training.recipe import FinetuneRecipe, Recipe
+from training.recipe import MAX_MEMBERS, FinetuneRecipe, Recipe
 
 CHECKPOINT_FILE = "checkpoint.pt"
 BEST_FILE = "best.pt"
+AVERAGE_FILE = "average.pt"
 CHECKPOINT_EVERY_S = 60.0
 _EVALUATION_POSTS = 64
 _SEED_STRIDE = 1_000_003
@@ -50,17 +55,36 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True)
-class Finetuned:
-    """The best epoch's averaged weights (`weights`, a state dict file) and how training went."""
+class Member:
+    """How one member's training went; its weights are those of `best_epoch`."""
 
-    weights: Path
     best_epoch: int
     history: tuple[Epoch, ...]
 
+
+@dataclass(frozen=True, slots=True)
+class Finetuned:
+    """The mean of the members' weights (`weights`, a state dict file), its development figures, and the members'."""
+
+    weights: Path
+    macro_f1: float
+    accuracy: float
+    intent_accuracy: float
+    members: tuple[Member, ...]
+
     @property
     def seconds(self) -> float:
-        """Time spent, over all the sittings of the run."""
-        return self.history[-1].seconds
+        """Time spent training, over all members and all sittings of the run."""
+        return sum(member.history[-1].seconds for member in self.members)
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """How a member's training is shown, and how often its state is kept."""
+
+    watch: Watch
+    what: str
+    checkpoint_every_s: float
 
 
 @dataclass(slots=True)
@@ -105,17 +129,31 @@ def predict_labels(
     return routes, intents
 
 
-class _Run:
-    """One fine-tuning with its state; `train` goes from wherever that state is to the end."""
+def measure(network: nn.Module, encoder: Encoder, examples: Sequence[Example]) -> dict[str, float]:
+    """Macro-F1 and accuracy of the routes and accuracy of the intents over `examples`."""
+    routes, intents = predict_labels(network, encoder, examples)
+    true_routes = np.array([each.route for each in examples], dtype=np.int64)
+    true_intents = np.array([each.intent for each in examples], dtype=np.int64)
+    return {
+        "macro_f1": macro_f1(true_routes, routes, ROUTES),
+        "accuracy": accuracy(true_routes, routes),
+        "intent_accuracy": accuracy(true_intents, intents),
+    }
 
-    def __init__(self, recipe: Recipe, network: Network, encoder: Encoder, examples: Sequence[Example]) -> None:
-        self.recipe, self.settings, self.encoder, self.examples = recipe, recipe.finetune, encoder, examples
+
+class _Run:
+    """The training of one member with its state, from wherever that state is to the end."""
+
+    def __init__(
+        self, settings: FinetuneRecipe, seed: int, network: Network, encoder: Encoder, examples: Sequence[Example]
+    ) -> None:
+        self.settings, self.seed, self.encoder, self.examples = settings, seed, encoder, examples
         self.network = network
         average = get_ema_multi_avg_fn(self.settings.average_decay)  # type: ignore[no-untyped-call]  # torch
         self.average = AveragedModel(network, multi_avg_fn=average)
         self.optimizer = _optimizer(network, self.settings)
         self.lengths = encoder.lengths(examples)
-        self.steps_per_epoch = len(order_batches(self.lengths, self.settings.batch_posts, recipe.seed, 0))
+        self.steps_per_epoch = len(order_batches(self.lengths, self.settings.batch_posts, seed, 0))
         self.steps = self.steps_per_epoch * self.settings.epochs
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: warmup_then_linear(step, self.steps, self.settings.warmup_share)
@@ -142,9 +180,9 @@ class _Run:
     def batches(self) -> Iterator[Batch]:
         """The batches that are still to be trained on, each drawn from its epoch and step alone."""
         for epoch in range(self.progress.step // self.steps_per_epoch, self.settings.epochs):
-            order = order_batches(self.lengths, self.settings.batch_posts, self.recipe.seed, epoch)
+            order = order_batches(self.lengths, self.settings.batch_posts, self.seed, epoch)
             for places in order[self.progress.step - epoch * self.steps_per_epoch :]:
-                draw = random.Random(f"{self.recipe.seed}/{self.progress.step}/pairs")
+                draw = random.Random(f"{self.seed}/{self.progress.step}/pairs")
                 chosen = [self.examples[place] for place in places]
                 pairs = [
                     training_pair(each, self.settings.author_dropout, self.settings.noise, draw) for each in chosen
@@ -152,7 +190,7 @@ class _Run:
                 yield self.encoder.batch(pairs, [(each.route, each.intent) for each in chosen])
 
     def train_on(self, batch: Batch) -> None:
-        torch.manual_seed(self.recipe.seed * _SEED_STRIDE + self.progress.step)
+        torch.manual_seed(self.seed * _SEED_STRIDE + self.progress.step)
         self.network.train()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.settings.bf16):
             route, intent = self.network(batch.input_ids, batch.attention_mask, batch.token_type_ids)
@@ -169,16 +207,12 @@ class _Run:
 
     def close_epoch(self, development: Sequence[Example], best: Path) -> None:
         """Measures the averaged weights and keeps them where they are the best so far."""
-        routes, intents = predict_labels(self.average.module, self.encoder, development)
-        true_routes = np.array([each.route for each in development], dtype=np.int64)
-        true_intents = np.array([each.intent for each in development], dtype=np.int64)
+        figures = measure(self.average.module, self.encoder, development)
         epoch = Epoch(
             epoch=self.progress.step // self.steps_per_epoch,
             loss=self.progress.epoch_loss / self.steps_per_epoch,
-            macro_f1=macro_f1(true_routes, routes, ROUTES),
-            accuracy=accuracy(true_routes, routes),
-            intent_accuracy=accuracy(true_intents, intents),
             seconds=self.progress.seconds,
+            **figures,
         )
         if not self.progress.history or epoch.macro_f1 > max(each.macro_f1 for each in self.progress.history):
             save_atomically(self.average.module.state_dict(), best)
@@ -204,6 +238,44 @@ def _optimizer(network: Network, settings: FinetuneRecipe) -> torch.optim.AdamW:
     )
 
 
+def _train_member(run: _Run, development: Sequence[Example], directory: Path, watched: Watched) -> Member:
+    """The member that `run` trains to its end, its weights and state kept in `directory`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    checkpoint, best = directory / CHECKPOINT_FILE, directory / BEST_FILE
+    if checkpoint.exists():
+        run.load(torch.load(checkpoint, weights_only=True))
+    clock = saved = time.monotonic()
+    remaining = () if run.is_over else run.batches()
+    for batch in watched.watch(remaining, watched.what, run.steps - run.progress.step):
+        run.train_on(batch)
+        now = time.monotonic()
+        run.progress.seconds += now - clock
+        clock = now
+        ends_epoch = run.progress.step % run.steps_per_epoch == 0
+        if ends_epoch:
+            run.close_epoch(development, best)
+        if ends_epoch or now - saved >= watched.checkpoint_every_s:
+            save_atomically(run.state(), checkpoint)
+            saved = time.monotonic()
+        if run.is_over:
+            break
+    history = tuple(run.progress.history)
+    if not all(math.isfinite(epoch.loss) for epoch in history):
+        raise DivergedError(
+            f"Training in {directory} diverged: the losses of its epochs are {[epoch.loss for epoch in history]}, "
+            "wanted finite numbers. Lower finetune.learning_rate in the recipe and start with --fresh."
+        )
+    return Member(best_epoch=run.progress.best_epoch, history=history)
+
+
+def average_weights(files: Sequence[Path], average: Path) -> Path:
+    """The path `average`, which then holds the mean of the state dicts in `files`."""
+    states = [torch.load(file, weights_only=True) for file in files]
+    mean = {name: torch.stack([state[name].float() for state in states]).mean(0) for name in states[0]}
+    save_atomically({name: value.to(states[0][name].dtype) for name, value in mean.items()}, average)
+    return average
+
+
 def finetune(
     recipe: Recipe,
     encoder_directory: Path,
@@ -214,42 +286,25 @@ def finetune(
     watch: Watch = unwatched,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
 ) -> Finetuned:
-    """The fine-tuned weights in `directory`, going on from the checkpoint that an earlier sitting left there.
+    """The fine-tuned weights in `directory`, going on from the checkpoints that an earlier sitting left there.
 
     `directory` belongs to one recipe and one set of posts; the caller sees to that.
 
     Raises:
         DivergedError: when the loss of an epoch is no finite number.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    settings = recipe.finetune
     tokenizer = Tokenizer.from_file(str(encoder_directory / "tokenizer.json"))
     encoder = Encoder(tokenizer, recipe.reading.window_tokens)
-    network = build_network(encoder_directory, recipe.finetune.dropout, recipe.seed)
-    run = _Run(recipe, network, encoder, [make_example(post) for post in watch(train, "rendering", len(train))])
+    examples = [make_example(post) for post in watch(train, "rendering", len(train))]
     held = [make_example(post) for post in development]
-    checkpoint, best = directory / CHECKPOINT_FILE, directory / BEST_FILE
-    if checkpoint.exists():
-        run.load(torch.load(checkpoint, weights_only=True))
-
-    clock = saved = time.monotonic()
-    remaining = () if run.is_over else run.batches()
-    for batch in watch(remaining, "fine-tuning", run.steps - run.progress.step):
-        run.train_on(batch)
-        now = time.monotonic()
-        run.progress.seconds += now - clock
-        clock = now
-        ends_epoch = run.progress.step % run.steps_per_epoch == 0
-        if ends_epoch:
-            run.close_epoch(held, best)
-        if ends_epoch or now - saved >= checkpoint_every_s:
-            save_atomically(run.state(), checkpoint)
-            saved = time.monotonic()
-        if run.is_over:
-            break
-    history = tuple(run.progress.history)
-    if not history or not all(math.isfinite(epoch.loss) for epoch in history):
-        raise DivergedError(
-            f"Training in {directory} diverged: the loss of an epoch is {history[-1].loss if history else 'missing'}, "
-            "wanted a finite number. Lower finetune.learning_rate in the recipe and start a fresh run."
-        )
-    return Finetuned(weights=best, best_epoch=run.progress.best_epoch, history=history)
+    members, files = [], []
+    for number in range(settings.members):
+        network = build_network(encoder_directory, settings.dropout, recipe.seed)  # the same start for all members
+        run = _Run(settings, recipe.seed * MAX_MEMBERS + number, network, encoder, examples)
+        watched = Watched(watch, f"fine-tuning {number + 1} of {settings.members}", checkpoint_every_s)
+        members.append(_train_member(run, held, directory / f"member-{number}", watched))
+        files.append(directory / f"member-{number}" / BEST_FILE)
+    weights = average_weights(files, directory / AVERAGE_FILE)
+    network.load_state_dict(torch.load(weights, weights_only=True))
+    return Finetuned(weights=weights, members=tuple(members), **measure(network, encoder, held))

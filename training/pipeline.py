@@ -140,8 +140,9 @@ def _metrics(
         "format": "1",
         "data": {"posts": len(splits.posts), **{f"{name}_posts": len(splits.part(name)) for name in PARTS}},
         "training": {
-            "best_epoch": finetuned.best_epoch,
-            "history": [asdict(epoch) for epoch in finetuned.history],
+            "seconds": finetuned.seconds,
+            "development_macro_f1": finetuned.macro_f1,
+            "members": [asdict(member) for member in finetuned.members],
         },
         "baseline": asdict(baseline),
         "export": _export_figures(exported),
@@ -196,10 +197,13 @@ def score_outside(predictor: Predictor, file: Path, language: str | None) -> Sum
 
 def _follow(tracking: Tracking, recipe: Recipe, finetuned: Finetuned, baseline: Baseline) -> None:
     tracking.params(flatten(recipe.model_dump(mode="json")))
-    for epoch in finetuned.history:
-        tracking.metrics({name: value for name, value in asdict(epoch).items() if name != "epoch"}, step=epoch.epoch)
+    for number, member in enumerate(finetuned.members):
+        for epoch in member.history:
+            figures = {f"member_{number}_{name}": value for name, value in asdict(epoch).items() if name != "epoch"}
+            tracking.metrics(figures, step=epoch.epoch)
+        tracking.figure(learning_curve(member.history), f"learning_curve_member_{number}")
+    tracking.metrics({"development_macro_f1": finetuned.macro_f1, "training_seconds": finetuned.seconds})
     tracking.metrics({f"baseline_{name}": value for name, value in asdict(baseline).items()})
-    tracking.figure(learning_curve(finetuned.history), "learning_curve")
 
 
 def _finish(tracking: Tracking, bundle: Bundle, exported: Exported, recipe: Recipe, directory: Path) -> None:

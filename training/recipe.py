@@ -17,6 +17,8 @@ from training.errors import RecipeError
 
 DEFAULT_RECIPE = Path("training/recipes/default.toml")
 
+MAX_MEMBERS = 16
+
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
@@ -45,6 +47,8 @@ class EncoderRecipe(_Value):
 class FinetuneRecipe(_Value):
     """How the encoder and both heads are trained."""
 
+    members: Annotated[int, Field(ge=1, le=MAX_MEMBERS)] = 1
+    """Trainings from the same start whose weights are averaged."""
     epochs: Count
     patience_epochs: Count
     batch_posts: Count
