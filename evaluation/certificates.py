@@ -107,20 +107,24 @@ def certify(policy: Policy, predictions: Predictions) -> tuple[Certificate, ...]
     return certify_closed(predictions, closings, closings.closed(policy.thresholds), policy.budget)
 
 
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
 def explain(certificate: Certificate) -> str:
     """One line in words: what was counted, what follows, and what a missing proof still needs."""
     risk: Risk = next(name for name in RISKS if name == certificate.risk)
     counted = f"{certificate.risk}: {certificate.events} of {certificate.trials} {TRIALS[risk]}"
-    bound = f"at most {certificate.upper_bound:.2%} with {certificate.confidence:.0%} confidence"
+    bound = f"at most {_percent(certificate.upper_bound)} with {100 * certificate.confidence:g} % confidence"
     if certificate.certified:
-        return f"{counted}, {bound}; the budget of {certificate.budget:.2%} is proven"
+        return f"{counted}, {bound}; the budget of {_percent(certificate.budget)} is proven"
     needed = certificate.more_labels_needed
     if needed is None:
         remedy = "no number of labels proves it at this rate: the model or the budget has to change"
     else:
         rate = "with no further error" if certificate.events == 0 else "at this rate"
         remedy = f"{needed} more {TRIALS[risk]} needed {rate}"
-    return f"{counted}, {bound}; the budget of {certificate.budget:.2%} is not provable: {remedy}"
+    return f"{counted}, {bound}; the budget of {_percent(certificate.budget)} is not provable: {remedy}"
 
 
 def all_certified(certificates: Sequence[Certificate]) -> bool:

@@ -41,7 +41,6 @@ with needs_group("evaluate", "Summarising predictions"):
 
 SUMMARY_FORMAT = "1"
 ACTIONS: tuple[Action, ...] = get_args(Action)
-ANSWERABLE_WRONG_SHARES = (0.05, 0.10)
 
 Summary = dict[str, Any]
 """A JSON object; its fields are documented in docs/evaluation.md."""
@@ -80,8 +79,7 @@ def _selective(predictions: Predictions) -> Summary:
         "augrc": augrc(confidence, wrong),
         "coverage_at_risk": {f"{risk:.2f}": coverage_at_risk(confidence, wrong, risk) for risk in RISKS},
         "simple_answerable_at_wrong": {
-            f"{share:.2f}": answerable_share(simple, predictions.is_route("simple"), share)
-            for share in ANSWERABLE_WRONG_SHARES
+            f"{risk:.2f}": answerable_share(simple, predictions.is_route("simple"), risk) for risk in RISKS
         },
     }
 

@@ -108,23 +108,23 @@ def _certificate(**more: object) -> Certificate:
     [
         (
             _certificate(),
-            "leak_sensitive: 0 of 100 sensitive posts, at most 2.95% with 95% confidence; the budget of 2.00% is not "
-            "provable: 49 more sensitive posts needed with no further error",
+            "leak_sensitive: 0 of 100 sensitive posts, at most 2.95 % with 95 % confidence; the budget of 2.00 % is "
+            "not provable: 49 more sensitive posts needed with no further error",
         ),
         (
             _certificate(certified=True, more_labels_needed=0, trials=149, upper_bound=0.0199),
-            "leak_sensitive: 0 of 149 sensitive posts, at most 1.99% with 95% confidence; "
-            "the budget of 2.00% is proven",
+            "leak_sensitive: 0 of 149 sensitive posts, at most 1.99 % with 95 % confidence; "
+            "the budget of 2.00 % is proven",
         ),
         (
             _certificate(events=5, upper_bound=0.1, more_labels_needed=None),
-            "leak_sensitive: 5 of 100 sensitive posts, at most 10.00% with 95% confidence; the budget of 2.00% is not "
-            "provable: no number of labels proves it at this rate: the model or the budget has to change",
+            "leak_sensitive: 5 of 100 sensitive posts, at most 10.00 % with 95 % confidence; the budget of 2.00 % is "
+            "not provable: no number of labels proves it at this rate: the model or the budget has to change",
         ),
         (
             _certificate(risk="wrong", budget=0.1, events=2, trials=25, upper_bound=0.23, more_labels_needed=480),
-            "wrong: 2 of 25 posts that the machine closes, at most 23.00% with 95% confidence; the budget of 10.00% is "
-            "not provable: 480 more posts that the machine closes needed at this rate",
+            "wrong: 2 of 25 posts that the machine closes, at most 23.00 % with 95 % confidence; the budget of 10.00 % "
+            "is not provable: 480 more posts that the machine closes needed at this rate",
         ),
     ],
 )

@@ -1,0 +1,102 @@
+"""One labelled post as people read it in the report: redacted text, both labels, decision. Owns the order of errors."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from data.post import LabelledPost
+from data.redaction import redact
+from data.taxonomy import INTENTS, ROUTES
+from evaluation.certificates import LEAKS
+from evaluation.closings import wrongly_closed
+from evaluation.predictions import Predictions
+from models.policy import Policy
+
+Kind = Literal["leak", "wrong_closing", "wrong_route", "wrong_intent", "right"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""What a case is, the worst first: a leak, another wrong closing by the machine, a wrong route, a wrong intent."""
+_DIGITS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A post with what was said of it. Texts are redacted; probabilities are rounded to four digits.
+
+    `confidence` is that of the wrong label where one is wrong, of the route otherwise; `route_probabilities` stand in
+    the order of `ROUTES`.
+    """
+
+    id: str
+    kind: Kind
+    confidence: float
+    text: str
+    platform: str
+    lang: str
+    followers: int | None
+    reposts: int | None
+    bio: str | None
+    in_reply_to: str | None
+    true_route: str
+    predicted_route: str
+    true_intent: str
+    predicted_intent: str
+    route_probabilities: tuple[float, ...]
+    intent_probability: float
+    action: str
+    queue: str
+    abstained: bool
+    reasons: tuple[str, ...]
+
+
+def _redacted(text: str | None, post: LabelledPost) -> str | None:
+    return None if text is None else redact(text, post.lang)
+
+
+def _kinds(predictions: Predictions, closed: list[bool], wrong: list[bool]) -> list[Kind]:
+    leak_routes = [ROUTES.index(route) for route in LEAKS.values()]
+    is_leak = np.array(closed, dtype=np.bool_) & np.isin(predictions.routes, leak_routes)
+    conditions = (is_leak, wrong, predictions.predicted_routes != predictions.routes)
+    names = np.select(
+        [*conditions, predictions.predicted_intents != predictions.intents],
+        np.arange(len(KINDS) - 1).tolist(),
+        len(KINDS) - 1,
+    )
+    return [KINDS[place] for place in names]
+
+
+def read_cases(predictions: Predictions, policy: Policy) -> tuple[Case, ...]:
+    """Every post as a case, the worst first: by kind, then by how sure the model was of what is wrong."""
+    decisions = predictions.decide(policy)
+    wrong = wrongly_closed(predictions, decisions, policy).tolist()
+    kinds = _kinds(predictions, [decision.closed_by_machine for decision in decisions], wrong)
+    routes, intents = predictions.predicted_routes, predictions.predicted_intents
+    cases: list[Case] = []
+    for row, (post, decision, kind) in enumerate(zip(predictions.posts, decisions, kinds, strict=True)):
+        route = predictions.route_probabilities[row].round(_DIGITS)
+        intent = round(float(predictions.intent_probabilities[row].max()), _DIGITS)
+        wrong_need = routes[row] == predictions.routes[row] and kind in ("wrong_closing", "wrong_intent")
+        case = Case(
+            id=post.id,
+            kind=kind,
+            confidence=intent if wrong_need else float(route.max()),
+            text=redact(post.text, post.lang),
+            platform=post.platform,
+            lang=post.lang,
+            followers=post.followers,
+            reposts=post.reposts,
+            bio=_redacted(post.author.bio if post.author else None, post),
+            in_reply_to=_redacted(post.in_reply_to, post),
+            true_route=post.route,
+            predicted_route=ROUTES[int(routes[row])],
+            true_intent=post.intent,
+            predicted_intent=INTENTS[int(intents[row])],
+            route_probabilities=tuple(route.tolist()),
+            intent_probability=intent,
+            action=decision.action,
+            queue=decision.queue,
+            abstained=decision.abstained,
+            reasons=tuple(f"{reason.code}: {reason.detail}" for reason in decision.reasons),
+        )
+        cases.append(case)
+    return tuple(sorted(cases, key=lambda case: (KINDS.index(case.kind), -case.confidence, case.id)))
