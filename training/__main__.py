@@ -11,7 +11,7 @@ from data.dependencies import MissingGroupError, needs_group
 from data.progress import progress_bar
 from data.rejects import SourceError
 from data.splits import SplitsError
-from models.bundle import DEFAULT_BUNDLE, Bundle, BundleError
+from models.bundle import DEFAULT_BUNDLE, BundleError, load_bundle
 from training.errors import TrainingError
 
 _EXAMPLES = """examples:
@@ -48,6 +48,15 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE[:LANG]",
         help="also measure the finished model on this labelled file; it takes no part in making it (repeatable)",
     )
+    figures = verbs.add_parser(
+        "figures",
+        help="print the figures of a bundle, or put them into a page",
+        description="The figures of a bundle's card as Markdown, taken from its metrics.json.",
+        epilog="examples:\n  python -m training figures\n  python -m training figures --into README.md\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    figures.add_argument("bundle", nargs="?", type=Path, default=DEFAULT_BUNDLE, help="bundle directory (%(default)s)")
+    figures.add_argument("--into", type=Path, metavar="PAGE", help="replace what stands between the marks of this page")
     return parser
 
 
@@ -60,14 +69,14 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _run(arguments: argparse.Namespace) -> Bundle:
+def _run(arguments: argparse.Namespace) -> dict[str, object]:
     with needs_group("train", "Training"):
         from training.pipeline import make_bundle
         from training.recipe import read_recipe
         from training.tracking import track
     recipe = read_recipe(arguments.recipe)
     with nullcontext() if arguments.no_tracking else track(recipe.name) as tracking:
-        return make_bundle(
+        bundle = make_bundle(
             recipe,
             arguments.out,
             runs=arguments.runs,
@@ -77,18 +86,8 @@ def _run(arguments: argparse.Namespace) -> Bundle:
             watch=progress_bar,
             say=_say,
         )
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code: 0 done, 2 misuse or bad input."""
-    arguments = _parser().parse_args(argv)
-    try:
-        bundle = _run(arguments)
-    except (MissingGroupError, SourceError, SplitsError, BundleError, TrainingError) as error:
-        _say(str(error))
-        return 2
     held_out = bundle.metrics["held_out"]
-    answer = {
+    return {
         "bundle": str(bundle.directory),
         "model": bundle.manifest.model_version,
         "precision": bundle.manifest.precision,
@@ -96,8 +95,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         "accuracy": held_out["route"]["accuracy"]["value"],
         "certified": not bundle.policy.thresholds.answer_nothing,
     }
-    print(json.dumps(answer))
-    return 0
+
+
+def _figures(arguments: argparse.Namespace) -> dict[str, object]:
+    with needs_group("train", "Writing figures"):
+        from training.card import put_figures, render_figures
+    bundle = load_bundle(arguments.bundle)
+    figures = render_figures(bundle.policy, bundle.metrics)
+    if arguments.into is None:
+        _say(figures)
+    else:
+        page = put_figures(arguments.into.read_text(encoding="utf-8"), figures)
+        arguments.into.write_text(page, encoding="utf-8")
+    return {"bundle": str(bundle.directory), "into": arguments.into and str(arguments.into)}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code: 0 done, 2 misuse or bad input."""
+    arguments = _parser().parse_args(argv)
+    work = {"run": _run, "figures": _figures}[arguments.verb]
+    try:
+        answer = work(arguments)
+    except (MissingGroupError, SourceError, SplitsError, BundleError, TrainingError) as error:
+        _say(str(error))
+    except OSError as error:
+        _say(f"The file {error.filename} could not be read or written: {error.strerror}. Check the path.")
+    else:
+        print(json.dumps(answer))
+        return 0
+    return 2
 
 
 if __name__ == "__main__":

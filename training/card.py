@@ -8,7 +8,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from evaluation.certificates import explain
 from models.bundle import Manifest
 from models.policy import Policy
+from training.errors import TrainingError
 from training.recipe import Recipe
+
+START_MARK, END_MARK = "<!-- figures: python -m training figures --into README.md -->", "<!-- /figures -->"
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -17,16 +20,40 @@ def _percent(share: float | None, digits: int = 1) -> str:
     return "not defined" if share is None else f"{100 * share:.{digits}f} %"
 
 
-def render_card(manifest: Manifest, recipe: Recipe, policy: Policy, metrics: dict[str, Any]) -> str:
-    """The card as Markdown."""
+def _environment() -> Environment:
     environment = Environment(  # noqa: S701 (Markdown, and every value is ours)
         loader=FileSystemLoader(_TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["percent"] = _percent
-    return environment.get_template("card.md.j2").render(
-        manifest=manifest,
-        recipe=recipe,
-        policy=policy,
-        metrics=metrics,
-        proofs=[explain(certificate) for certificate in policy.certificates],
+    return environment
+
+
+def render_figures(policy: Policy, metrics: dict[str, Any]) -> str:
+    """The figures and proofs of a bundle as Markdown: the same block in its card and in the project's README."""
+    proofs = [explain(certificate) for certificate in policy.certificates]
+    return _environment().get_template("figures.md.j2").render(policy=policy, metrics=metrics, proofs=proofs)
+
+
+def render_card(manifest: Manifest, recipe: Recipe, policy: Policy, metrics: dict[str, Any]) -> str:
+    """The card as Markdown."""
+    proofs = [explain(certificate) for certificate in policy.certificates]
+    return (
+        _environment()
+        .get_template("card.md.j2")
+        .render(manifest=manifest, recipe=recipe, policy=policy, metrics=metrics, proofs=proofs)
     )
+
+
+def put_figures(page: str, figures: str) -> str:
+    """`page` with `figures` between its two marks, in place of what stood there.
+
+    Raises:
+        TrainingError: when the page has no such marks.
+    """
+    start, end = page.find(START_MARK), page.find(END_MARK)
+    if not 0 <= start < end:
+        raise TrainingError(
+            f"The figures could not be put in: the page has no lines {START_MARK} and {END_MARK} in this order. "
+            "Write both where the figures belong."
+        )
+    return f"{page[: start + len(START_MARK)]}\n{figures}{page[end:]}"
