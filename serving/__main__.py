@@ -7,21 +7,16 @@ model did not start, 2 misuse.
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from data.dependencies import MissingGroupError, needs_group
 
-EXAMPLES = """examples:
-  python -m serving                                    serve models/default on 127.0.0.1:8000
-  python -m serving run --port 0 --bundle build/new    serve another bundle on a free port
-  python -m serving check --bundle build/new           is this bundle fit to serve?
-  python -m serving hash-key --name crm >> note        make an API key and its entry for the keys file
-  python -m serving openapi --check                    is docs/openapi.json up to date?
-
-All settings are SIGNALBOX_ variables; they stand in docs/operations.md."""
+SETTINGS_HINT = "All settings are SIGNALBOX_ variables; they stand in docs/operations.md."
 OPENAPI_FILE = Path("docs/openapi.json")
 DONE, FAILED, MISUSE = 0, 1, 2
+Verb = Callable[[argparse.Namespace], int]
 
 
 def _say(text: str) -> None:
@@ -120,31 +115,50 @@ def openapi(arguments: argparse.Namespace) -> int:
     return FAILED if arguments.check and not current else DONE
 
 
+def _add_verb(verbs: Any, name: str, function: Verb, what: str, *examples: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        name,
+        help=what,
+        description=function.__doc__,
+        epilog="\n".join(["examples:", *(f"  python -m serving {example}" for example in examples), "", SETTINGS_HINT]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(function=function)
+    return parser
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m serving",
         description="Serves a bundle over HTTP.",
-        epilog=EXAMPLES,
+        epilog=f"example: python -m serving run --port 8000 (run is the verb when none is given)\n\n{SETTINGS_HINT}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    running = verbs.add_parser("run", help="serve until stopped (this is the verb when none is given)")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    running = _add_verb(
+        verbs, "run", run, "serve until stopped", "run", "run --port 0 --bundle build/new", "--bundle build/new"
+    )
     running.add_argument("--host", help="address to listen on (SIGNALBOX_HOST)")
     running.add_argument("--port", type=int, help="port to listen on, 0 for a free one (SIGNALBOX_PORT)")
-    running.set_defaults(verb=run)
-    checking = verbs.add_parser("check", help="verify a bundle and ask it what every bundle must know")
-    checking.set_defaults(verb=check)
+    checking = _add_verb(
+        verbs, "check", check, "verify a bundle and ask it what every bundle must know", "check --bundle build/new"
+    )
     for each in (running, checking):
         each.add_argument("--bundle", type=Path, help="directory of the bundle (SIGNALBOX_BUNDLE)")
-    keys = verbs.add_parser("hash-key", help="make an API key and its entry for the keys file")
+    keys = _add_verb(
+        verbs,
+        "hash-key",
+        hash_key,
+        "make an API key and its entry for the keys file",
+        "hash-key --name crm",
+        "hash-key --name prometheus --scope metrics --expires-at 2027-01-01T00:00:00Z",
+    )
     keys.add_argument("--name", required=True, help="who will have the key")
     keys.add_argument("--scope", action="append", choices=["predict", "model", "metrics"], help="may be repeated")
-    keys.add_argument("--expires-at", help="such as 2027-01-01T00:00:00Z")
-    keys.set_defaults(verb=hash_key)
-    describing = verbs.add_parser("openapi", help=f"write {OPENAPI_FILE}")
+    keys.add_argument("--expires-at", help="a time with its zone")
+    describing = _add_verb(verbs, "openapi", openapi, f"write {OPENAPI_FILE}", "openapi", "openapi --check")
     describing.add_argument("--out", type=Path, default=OPENAPI_FILE, help="file to write")
     describing.add_argument("--check", action="store_true", help="write nothing; exit 1 where the file is out of date")
-    describing.set_defaults(verb=openapi)
     return parser
 
 
@@ -159,7 +173,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             from serving.settings import SettingsError
         try:
             with needs_group("serve", "Serving"):
-                code: int = arguments.verb(arguments)
+                code: int = arguments.function(arguments)
         except SettingsError as error:
             _say(str(error))
             return MISUSE

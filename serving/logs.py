@@ -1,9 +1,9 @@
 """JSON lines on stderr: what happened, never what a post said and never a stack trace.
 
 Our own loggers stand under `signalbox` and hand the fields of an event over as `extra={"fields": {...}}`; they are
-listed in docs/operations.md. Of foreign loggers (uvicorn,
-asyncio) only the first line is kept, and of an exception only its type and the place in our code it came through:
-the text of an exception may quote a post.
+listed in docs/operations.md. Of foreign loggers (uvicorn, asyncio) only the first line is kept. Of an exception only
+its type and the place in our code it came through are said, and it is never handed to a handler: its text may quote a
+post.
 """
 
 import json
@@ -18,7 +18,7 @@ _OUR_FOLDERS = ("data.", "models.", "serving.")
 _MAX_FOREIGN_CHARACTERS = 200
 
 
-def place_of(traceback: TracebackType | None) -> str | None:
+def _place_of(traceback: TracebackType | None) -> str | None:
     """The innermost line of our own code that a traceback passed, as `models.predictor:101`."""
     place = None
     while traceback is not None:
@@ -27,6 +27,11 @@ def place_of(traceback: TracebackType | None) -> str | None:
             place = f"{module}:{traceback.tb_lineno}"
         traceback = traceback.tb_next
     return place
+
+
+def fault_of(error: BaseException) -> dict[str, str | None]:
+    """What may be logged of an exception: its type and the place in our code it came through."""
+    return {"error": type(error).__name__, "at": _place_of(error.__traceback__)}
 
 
 class JsonFormatter(logging.Formatter):
@@ -44,9 +49,8 @@ class JsonFormatter(logging.Formatter):
         if not own:
             line["logger"] = record.name
         line.update(getattr(record, "fields", {}))
-        if record.exc_info and record.exc_info[0] is not None:
-            line["error"] = record.exc_info[0].__name__
-            line["at"] = place_of(record.exc_info[2])
+        if record.exc_info and record.exc_info[1] is not None:
+            line.update(fault_of(record.exc_info[1]))
         return json.dumps(line, ensure_ascii=True, default=str)
 
 

@@ -53,7 +53,12 @@ class Metrics:
         self._request_seconds = self._histogram(
             "request_seconds", "Time from a request's head to the end of its answer", _REQUEST_BUCKETS_S, "route"
         )
-        stages = self._histogram("stage_seconds", "Time that one post spent in a stage", _STAGE_BUCKETS_S, "stage")
+        stages = self._histogram(
+            "stage_seconds",
+            "Time in a stage: queue for each request, the others for each post",
+            _STAGE_BUCKETS_S,
+            "stage",
+        )
         self._stages = {stage: stages.labels(stage) for stage in SERVING_STAGES}
         labels = self._counter("predictions", "Posts judged, by route label", "label")
         self._labels = {label: labels.labels(label) for label in ROUTES}

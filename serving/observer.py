@@ -15,11 +15,13 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
-from serving.errors import InternalError, error_response
+from serving.errors import InternalError, NotReadyError, error_response
+from serving.logs import fault_of
 from serving.metrics import UNMATCHED, Metrics
 
 LOG = logging.getLogger("signalbox.requests")
 _SANE_REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _RECORD = "signalbox.record"
 
 
@@ -48,6 +50,14 @@ def _request_id(scope: Scope) -> str:
     """The caller's id where it is short and plain, else one of ours."""
     said = Headers(scope=scope).get("x-request-id", "")
     return said if _SANE_REQUEST_ID.fullmatch(said) else str(ULID())
+
+
+def _cut_off() -> NotReadyError:
+    return NotReadyError(
+        "The request was cut off: this server was told to stop at once. Wanted: one that is ready. Send it again to "
+        "another server, or give the post to an agent.",
+        headers={"Retry-After": "1", "Connection": "close"},
+    )
 
 
 class Observer:
@@ -79,7 +89,7 @@ class Observer:
         if self._access_log:
             fields = {
                 "request_id": record.request_id,
-                "method": method if method.isalpha() and len(method) < 10 else "other",
+                "method": method if method in _METHODS else "other",
                 "route": record.route,
                 "status": record.status,
                 "latency_ms": round(seconds * 1_000, 3),
@@ -103,9 +113,14 @@ class Observer:
 
         try:
             await self._app(scope, receive, send_with_id)
-        except Exception:
-            fields = {"request_id": record.request_id, "route": record.route}
-            LOG.exception("unexpected_error", extra={"fields": fields})
+        except asyncio.CancelledError:
+            if not record.status:
+                record.error_code = NotReadyError.code
+                await error_response(_cut_off())(scope, receive, send_with_id)
+            raise
+        except Exception as error:  # noqa: BLE001 - the last net: anything at all must end as the error shape
+            fields = {"request_id": record.request_id, "route": record.route, **fault_of(error)}
+            LOG.error("unexpected_error", extra={"fields": fields})
             if not record.status:
                 record.error_code = InternalError.code
                 await error_response(InternalError())(scope, receive, send_with_id)

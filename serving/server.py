@@ -5,6 +5,7 @@ answered, then the port closes and the process ends with 0. A second signal stop
 """
 
 import math
+import os
 import socket
 from collections.abc import Callable
 from types import FrameType
@@ -33,8 +34,10 @@ def listen(settings: Settings) -> socket.socket:
         )[0]
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG_CONNECTIONS)
     except OSError as error:
+        number = error.errno or 0  # below zero for a name that is not found
+        problem = os.strerror(number) if number > 0 else error.strerror
         raise SettingsError(
-            f"The server cannot listen on {settings.host} port {settings.port}: {error.strerror or error}. Wanted: an "
+            f"The server cannot listen on {settings.host} port {settings.port}: {problem}. Wanted: an "
             f"address of this machine and a free port. Set {variable('host')} or {variable('port')}, or give --port 0 "
             "for any free one."
         ) from None

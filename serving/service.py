@@ -12,9 +12,10 @@ from ulid import ULID
 
 from data.post import Author, Post
 from models.bundle import BundleError
-from models.predictor import Predictor
+from models.predictor import Prediction, Predictor
 from serving.cores import usable_cores
 from serving.errors import NotReadyError
+from serving.logs import fault_of
 from serving.metrics import Metrics
 from serving.scheduler import Scheduler
 from serving.settings import Settings, SettingsError
@@ -54,12 +55,25 @@ def versions_of(predictor: Predictor) -> Versions:
 
 
 def warm_up(predictor: Predictor) -> float:
-    """Seconds that a short post takes once the model is warm; every path has then run."""
+    """Seconds that a short post takes once the model is warm; every path to an answer has then run.
+
+    Raises:
+        ValueError: when what the model gives cannot be said in an answer, such as a score that is no number.
+    """
     for _ in range(_WARM_UP_ROUNDS):
-        predictor.predict(WARM_UP_POSTS)
+        answers(predictor, WARM_UP_POSTS, predictor.predict(WARM_UP_POSTS))
     start = perf_counter()
     predictor.predict(WARM_UP_POSTS[:1])
     return perf_counter() - start
+
+
+def answers(predictor: Predictor, posts: Sequence[Post], predictions: Sequence[Prediction]) -> list[PredictResponse]:
+    """The answers for posts and what `predictor` made of them, each with an id of its own."""
+    policy, versions = predictor.policy, versions_of(predictor)
+    return [
+        answer(post, prediction, prediction_id=str(ULID()), policy=policy, versions=versions)
+        for post, prediction in zip(posts, predictions, strict=True)
+    ]
 
 
 class Service:
@@ -98,7 +112,7 @@ class Service:
     def _fail(self, error: Exception) -> None:
         explained = isinstance(error, (BundleError, SettingsError))
         self.failure = str(error) if explained else f"The model did not start: {type(error).__name__}."
-        LOG.error("start_failed", exc_info=not explained, extra={"fields": {"problem": self.failure}})
+        LOG.error("start_failed", extra={"fields": {"problem": self.failure, **fault_of(error)}})
         self.state = "failed"
 
     async def start(self, load: PredictorLoader) -> None:
@@ -154,13 +168,4 @@ class Service:
         predictions = await running.scheduler.predict(posts, deadline_s=deadline_s)
         for prediction in predictions:
             self._metrics.observe_prediction(prediction)
-        return [
-            answer(
-                post,
-                prediction,
-                prediction_id=str(ULID()),
-                policy=running.predictor.policy,
-                versions=running.versions,
-            )
-            for post, prediction in zip(posts, predictions, strict=True)
-        ]
+        return answers(running.predictor, posts, predictions)

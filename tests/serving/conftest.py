@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Event, Thread
 
 import pytest
 from starlette.testclient import TestClient
@@ -10,9 +11,11 @@ from models.guards import Guards, LanguageDetector
 from models.policy import Policy
 from models.predictor import Predictor, Scorer
 from serving.app import create_app
+from serving.server import address_of, listen
+from serving.server import serve as serve_app
 from serving.settings import Settings
 from tests.fakes import BOLD_POLICY, NOW, FakeClassifier, fake_bundle
-from tests.serving.clients import WAIT_S, MakePredictor, Serve, service_of
+from tests.serving.clients import PATIENT_MS, WAIT_S, MakePredictor, Serve, service_of
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +40,7 @@ def serve(make_predictor: MakePredictor) -> Serve:
         classifier: Scorer | None = None, *, override: Policy | None = None, **settings: object
     ) -> Iterator[TestClient]:
         predictor = make_predictor(classifier, override=override)
-        app = create_app(Settings.model_validate(settings), lambda: predictor)
+        app = create_app(Settings.model_validate({"request_timeout_ms": PATIENT_MS, **settings}), lambda: predictor)
         with TestClient(app) as client:
             assert service_of(client).settled.wait(WAIT_S)
             yield client
@@ -50,3 +53,19 @@ def client(serve: Serve) -> Iterator[TestClient]:
     """A client of a server with all settings at their defaults, shared by tests that only ask."""
     with serve() as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def serving_address(make_predictor: MakePredictor) -> Iterator[str]:
+    """The address of a real server on a free loopback port, in a thread, with all other settings at their defaults."""
+    settings = Settings(port=0, request_timeout_ms=PATIENT_MS)
+    app = create_app(settings, make_predictor)
+    ready = Event()
+    with listen(settings) as listener:
+        thread = Thread(target=serve_app, args=(app, settings, listener, ready.set))
+        thread.start()
+        assert ready.wait(WAIT_S)
+        yield address_of(listener)
+        app.state.service.drain()
+        thread.join(WAIT_S)
+        assert not thread.is_alive()

@@ -7,7 +7,7 @@ from models.classifier import Encoded, Logits
 from tests.fakes import FakeClassifier, FakeEncoded
 
 GATE_WORD, FAULT_WORD = "gatehouse", "faultline"
-GATE_TIMEOUT_S = 30.0
+GATE_TIMEOUT_S = 120.0
 
 
 class GatedClassifier(FakeClassifier):
