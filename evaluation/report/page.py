@@ -45,6 +45,14 @@ class Origin:
     languages: tuple[str, ...]
     created_at: datetime
 
+    def as_json(self, predictions: Predictions) -> dict[str, Any]:
+        """The same for JSON, with the fingerprint of the posts."""
+        return asdict(self) | {
+            "languages": list(self.languages),
+            "created_at": self.created_at.isoformat(timespec="seconds"),
+            "posts_fingerprint": fingerprint(predictions.posts),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class ReportFiles:
@@ -53,14 +61,6 @@ class ReportFiles:
     html: Path
     json: Path
     errors: Path
-
-
-def _origin_json(origin: Origin, predictions: Predictions) -> dict[str, Any]:
-    return asdict(origin) | {
-        "languages": list(origin.languages),
-        "created_at": origin.created_at.isoformat(timespec="seconds"),
-        "posts_fingerprint": fingerprint(predictions.posts),
-    }
 
 
 def _column_totals(matrix: Sequence[Sequence[int]]) -> list[int]:
@@ -113,7 +113,7 @@ def write_report(directory: Path, origin: Origin, predictions: Predictions, poli
         OSError: when the directory cannot be written.
     """
     summary, cases = summarise(predictions, policy), read_cases(predictions, policy)
-    described = _origin_json(origin, predictions)
+    described = origin.as_json(predictions)
     files = ReportFiles(directory / HTML_FILE, directory / JSON_FILE, directory / ERRORS_FILE)
     directory.mkdir(parents=True, exist_ok=True)
     proofs = [explain(each) for each in policy.certificates]

@@ -1,11 +1,16 @@
 """Labelled sets for the tests of evaluation: written ones for the fake predictor, drawn ones for the statistics."""
 
+from functools import cache
+
 import numpy as np
 
 from data.post import Author, LabelledPost, Reach
 from data.taxonomy import INTENTS, ROUTES, Intent, Route
 from evaluation.predictions import Predictions
-from models.policy import Facts
+from models.guards import Guards, LanguageDetector
+from models.policy import Facts, Policy
+from models.predictor import Predictor
+from tests.fakes import BOLD_POLICY, NOW, FakeClassifier, fake_bundle
 
 Row = tuple[str, Route, Intent]
 RIGHT: tuple[Row, ...] = (
@@ -26,6 +31,16 @@ WRONG: tuple[Row, ...] = (
     ("what a mess this whole thing has become", "simple", "not_service"),
 )
 PLACES = ("Leeds", "York", "Bath", "Ely", "Truro", "Ripon", "Wells", "Derby")
+
+
+@cache
+def _guards() -> Guards:
+    return Guards(LanguageDetector())
+
+
+def predictor(policy: Policy = BOLD_POLICY) -> Predictor:
+    """The fake predictor; the language model is read once for all tests."""
+    return Predictor(fake_bundle(policy), FakeClassifier(), _guards(), now=lambda: NOW)
 
 
 def labelled_post(number: int, row: Row, **more: object) -> LabelledPost:

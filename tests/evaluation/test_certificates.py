@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from evaluation.certificates import certify, explain, p_value, trials_needed, upper_bound
 from evaluation.predictions import predict_posts
 from models.policy import Certificate, Policy, RiskBudget, Thresholds
-from tests.evaluation.populations import drawn_predictions, labelled_posts
-from tests.fakes import BOLD_POLICY, fake_predictor
+from tests.evaluation.populations import drawn_predictions, labelled_posts, predictor
+from tests.fakes import BOLD_POLICY
 
 budgets = st.floats(0.001, 0.5)
 PREDICTIONS = drawn_predictions(150, seed=4)
@@ -69,14 +69,14 @@ def test_a_budget_of_everything_is_held_by_everything(events: int) -> None:
 
 
 def test_certificates_count_what_the_policy_closes() -> None:
-    predictions = predict_posts(fake_predictor(), labelled_posts(10, 1), progress=False)
+    predictions = predict_posts(predictor(), labelled_posts(10, 1), progress=False)
     counted = {each.risk: (each.events, each.trials, each.certified) for each in certify(BOLD_POLICY, predictions)}
     # Of WRONG, one sensitive and one influencer post say "parcel"; a complex one too, and one meets another need.
     assert counted == {"leak_sensitive": (1, 21, False), "leak_influencer": (1, 11, False), "wrong": (4, 34, False)}
 
 
 def test_a_policy_that_answers_nothing_leaks_nothing_and_proves_nothing_of_its_answers() -> None:
-    predictions = predict_posts(fake_predictor(), labelled_posts(10, 1), progress=False)
+    predictions = predict_posts(predictor(), labelled_posts(10, 1), progress=False)
     sensitive, influencer, wrong = certify(Policy(), predictions)
     assert (sensitive.events, influencer.events) == (0, 0)
     assert (wrong.trials, wrong.p_value, wrong.upper_bound, wrong.certified) == (0, 1.0, 1.0, False)

@@ -7,8 +7,8 @@ from data.taxonomy import INTENTS, ROUTES
 from evaluation.closings import read_closings
 from evaluation.predictions import predict_posts, tabulate
 from models.policy import Policy, Template, Thresholds
-from tests.evaluation.populations import drawn_predictions, labelled_posts
-from tests.fakes import BOLD_POLICY, fake_predictor
+from tests.evaluation.populations import drawn_predictions, labelled_posts, predictor
+from tests.fakes import BOLD_POLICY
 
 PREDICTIONS = drawn_predictions(60, seed=3, strength=1.0)
 probability = st.floats(0, 1).map(lambda value: round(value, 4))
@@ -16,10 +16,9 @@ probability = st.floats(0, 1).map(lambda value: round(value, 4))
 
 def test_predictions_hold_what_the_predictor_says_in_the_order_of_the_posts() -> None:
     posts = labelled_posts()
-    predictor = fake_predictor()
-    predictions = predict_posts(predictor, posts, progress=False)
+    predictions = predict_posts(predictor(), posts, progress=False)
 
-    answers = predictor.predict(posts)
+    answers = predictor().predict(posts)
     assert [ROUTES[route] for route in predictions.predicted_routes] == [answer.route for answer in answers]
     assert [INTENTS[intent] for intent in predictions.predicted_intents] == [answer.intent for answer in answers]
     assert predictions.decide(BOLD_POLICY) == [answer.decision for answer in answers]
@@ -31,14 +30,14 @@ def test_posts_of_one_author_are_one_group() -> None:
     one, other, stranger = labelled_posts()[1:4]
     assert one.author is not None
     same = other.model_copy(update={"author": one.author})
-    predictions = predict_posts(fake_predictor(), [one, stranger, same], progress=False)
+    predictions = predict_posts(predictor(), [one, stranger, same], progress=False)
     assert predictions.groups[0] == predictions.groups[2] != predictions.groups[1]
 
 
 def test_the_progress_bar_goes_to_stderr_and_only_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    predict_posts(fake_predictor(), labelled_posts(1), progress=False)
+    predict_posts(predictor(), labelled_posts(1), progress=False)
     assert capsys.readouterr() == ("", "")
-    predict_posts(fake_predictor(), labelled_posts(1), progress=True)
+    predict_posts(predictor(), labelled_posts(1), progress=True)
     output = capsys.readouterr()
     assert output.out == ""
     assert "13/13" in output.err
@@ -84,7 +83,7 @@ def test_closings_are_those_of_the_policy_itself(policy: Policy) -> None:
 
 def test_an_answer_to_another_need_is_wrong_and_silence_is_judged_by_the_true_intent() -> None:
     posts = labelled_posts(copies=1, wrong_copies=1)
-    closings = read_closings(predict_posts(fake_predictor(), posts, progress=False), BOLD_POLICY)
+    closings = read_closings(predict_posts(predictor(), posts, progress=False), BOLD_POLICY)
     closed = closings.closed(BOLD_POLICY.thresholds)
     judged = {(post.text.split(" at ")[0], bool(closings.wrong[row])) for row, post in enumerate(posts) if closed[row]}
     assert judged == {

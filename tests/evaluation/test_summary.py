@@ -7,10 +7,10 @@ from data.taxonomy import INTENTS, ROUTES
 from evaluation.predictions import predict_posts
 from evaluation.slices import slice_predictions
 from evaluation.summary import summarise
-from tests.evaluation.populations import WRONG, drawn_predictions, labelled_post, labelled_posts
-from tests.fakes import BOLD_POLICY, fake_predictor
+from tests.evaluation.populations import WRONG, drawn_predictions, labelled_post, labelled_posts, predictor
+from tests.fakes import BOLD_POLICY
 
-PREDICTIONS = predict_posts(fake_predictor(), labelled_posts(10, 1), progress=False)
+PREDICTIONS = predict_posts(predictor(), labelled_posts(10, 1), progress=False)
 SUMMARY = summarise(PREDICTIONS, BOLD_POLICY)
 
 
@@ -36,7 +36,7 @@ def test_the_figures_are_those_counted_by_hand() -> None:
 
 
 def test_an_exact_interval_is_given_where_nothing_leaked() -> None:
-    clean = summarise(predict_posts(fake_predictor(), labelled_posts(10, 0), progress=False), BOLD_POLICY)
+    clean = summarise(predict_posts(predictor(), labelled_posts(10, 0), progress=False), BOLD_POLICY)
     leak = clean["decisions"]["leak"]["sensitive"]
     assert (leak["events"], leak["trials"], leak["value"], leak["low"]) == (0, 20, 0.0, 0.0)
     # Clopper-Pearson, two-sided 95 %, no event in 20: 1 - 0.025 ** (1 / 20).
@@ -45,7 +45,7 @@ def test_an_exact_interval_is_given_where_nothing_leaked() -> None:
 
 def test_absent_classes_are_named() -> None:
     only_simple = [post for post in labelled_posts(2, 0) if post.route == "simple"]
-    summary = summarise(predict_posts(fake_predictor(), only_simple, progress=False), BOLD_POLICY)
+    summary = summarise(predict_posts(predictor(), only_simple, progress=False), BOLD_POLICY)
     assert summary["route"]["absent"] == ["complex", "sensitive", "influencer"]
     assert set(summary["intent"]["absent"]) == set(INTENTS) - {"order_status", "praise", "not_service"}
     assert summary["decisions"]["leak"]["sensitive"]["value"] is None
@@ -74,7 +74,7 @@ def test_the_worst_slice_stands_first_and_small_ones_last_and_marked() -> None:
     large = [each for each in slices if not each.small]
     assert [each.macro_f1 for each in large] == sorted(each.macro_f1 for each in large)
     posts = [*labelled_posts(10, 0), *(labelled_post(500 + n, row, platform="tiktok") for n, row in enumerate(WRONG))]
-    slices = slice_predictions(predict_posts(fake_predictor(), posts, progress=False))
+    slices = slice_predictions(predict_posts(predictor(), posts, progress=False))
     tiktok = next(each for each in slices if each.name == "tiktok")
     assert (tiktok.posts, tiktok.small, tiktok.sensitive_recall) == (5, True, 0.0)
     assert all(each.small for each in slices[slices.index(tiktok) :])
@@ -82,5 +82,5 @@ def test_the_worst_slice_stands_first_and_small_ones_last_and_marked() -> None:
 
 def test_a_slice_without_sensitive_posts_has_no_recall_of_them() -> None:
     posts = [labelled_post(number, WRONG[1]) for number in range(3)]
-    slices = slice_predictions(predict_posts(fake_predictor(), posts, progress=False))
+    slices = slice_predictions(predict_posts(predictor(), posts, progress=False))
     assert {each.sensitive_recall for each in slices} == {None}

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from evaluation.certificates import certify, p_value
+from evaluation.certificates import certify
 from evaluation.predictions import Predictions
 from evaluation.thresholds import LADDER_STEPS, choose_path, fit_policy, specialist_threshold, walk
 from models.policy import Policy, RiskBudget, Thresholds

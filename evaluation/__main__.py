@@ -1,0 +1,115 @@
+"""The commands of `evaluation`: score, report and certify a bundle on labelled posts.
+
+People's text and progress go to stderr; the last line of stdout is one JSON object; exit 0 done, 1 a risk is not
+proven, 2 misuse or a file that cannot be used.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data.dependencies import MissingGroupError
+from data.rejects import SourceError
+from data.splits import DEFAULT_SPLITS, PARTS, SplitsError
+from models.bundle import DEFAULT_BUNDLE, BundleError
+
+if TYPE_CHECKING:
+    from evaluation.commands import Load
+
+DONE, FAILED, MISUSE = 0, 1, 2
+_ABOUT = {
+    "score": "print all figures of a bundle on labelled posts",
+    "report": "write the confusion report: one HTML file, report.json and errors.csv",
+    "certify": "say which risks of the bundle's policy the posts prove to be within a budget; exit 1 where one is not",
+}
+_EXAMPLES = {
+    "score": "score models/default my-posts.jsonl --lang en",
+    "report": "report models/default data/corpus --out reports",
+    "certify": "certify models/default data/corpus --leak-sensitive 0.02 --confidence 0.95\n"
+    "  python -m evaluation certify --wrong 0.05 --fit my-policy.json --version 4",
+}
+_NOTE = (
+    "BUNDLE is a directory written by `python -m training run`. FILE is JSON Lines, .csv, .parquet or a directory of\n"
+    "such files, with labels. Without --part, data/corpus is read by its calibration part, which took no part in\n"
+    "making the model; every other file is read whole."
+)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share; wanted a number from 0 to 1, such as 0.02")
+    return value
+
+
+def _add_source(verb: argparse.ArgumentParser) -> None:
+    add, corpus = verb.add_argument, DEFAULT_SPLITS.parent
+    add("bundle", nargs="?", type=Path, default=DEFAULT_BUNDLE, metavar="BUNDLE", help="default: %(default)s")
+    add("file", nargs="?", type=Path, default=corpus, metavar="FILE", help="default: %(default)s")
+    add("--part", choices=("all", *PARTS), help="the part of FILE to read")
+    add("--splits", type=Path, default=DEFAULT_SPLITS, metavar="IN", help="the parts of FILE (default: %(default)s)")
+    add("--lang", action="append", default=[], metavar="CODE", help="only posts in this language (repeatable)")
+    add("--policy", type=Path, metavar="IN", help="a policy file in place of the bundle's own")
+
+
+def _add_budget(certify: argparse.ArgumentParser) -> None:
+    add = certify.add_argument
+    add("--leak-sensitive", type=_share, metavar="A", help="share of sensitive posts that may be closed")
+    add("--leak-influencer", type=_share, metavar="B", help="share of influencer posts that may be closed")
+    add("--wrong", type=_share, metavar="C", help="share of the machine's closings that may be wrong")
+    add("--confidence", type=_share, metavar="P", help="with which all of it holds; what is not given is the policy's")
+    add("--fit", type=Path, metavar="OUT", help="find thresholds for this budget and write their policy")
+    add("--version", metavar="V", help="the version of the policy that --fit writes")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m evaluation", description="Measure a bundle on labelled posts.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    added = {
+        name: verbs.add_parser(
+            name,
+            help=about,
+            description=f"{about[0].upper()}{about[1:]}.",
+            epilog=f"{_NOTE}\n\nexample:\n  python -m evaluation {_EXAMPLES[name]}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        for name, about in _ABOUT.items()
+    }
+    for verb in added.values():
+        _add_source(verb)
+    out = Path("reports")
+    added["report"].add_argument("--out", type=Path, default=out, metavar="DIR", help="default: %(default)s")
+    _add_budget(added["certify"])
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None, load: "Load | None" = None) -> int:
+    """The exit code of the command: 0 done, 1 a risk is not proven, 2 misuse. `load` stands in for a real bundle."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        from evaluation.commands import UsageError, certify_bundle, load_predictor, report, score
+    except MissingGroupError as error:
+        _say(str(error))
+        return MISUSE
+    run = {"score": score, "report": report, "certify": certify_bundle}[parsed.verb]
+    try:
+        answer = run(parsed, load or load_predictor, _say)
+    except (BundleError, SourceError, SplitsError, UsageError, MissingGroupError) as error:
+        _say(str(error))
+        return MISUSE
+    except OSError as error:
+        _say(f"The file {error.filename} could not be written: {error.strerror}. Check the path and its permissions.")
+        return MISUSE
+    print(json.dumps(answer.content, ensure_ascii=False, allow_nan=False))
+    return DONE if answer.passed else FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
