@@ -19,7 +19,7 @@ UNUSED := huggingface-hub hf-xet setuptools
 # Bytecode is written whatever the caller's environment says: it makes every start after the first faster.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help serve test check format train report image chromium clean
+.PHONY: help serve test check format train report image chromium pins clean
 
 help: ## Print this help
 	@echo "Signalbox: who should handle a customer post, and may a machine answer it?"
@@ -55,6 +55,9 @@ image: ## Build the container image of the server
 
 chromium: $(VENV)/.dev ## Make sure of a browser for the tests of the report and of the page
 	@PY=$(PY) .ci/chromium
+
+pins: ## Write constraints.txt anew from what .venv holds
+	$(PY) -m tests.packaging.pins
 
 clean: ## Remove .venv, caches and reports; keeps data, bundles and runs
 	rm -rf $(VENV) .cache build reports .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
