@@ -1,12 +1,16 @@
-"""How the tests of the server name what their fixtures hand them."""
+"""How the tests of the server reach one, and the names of what their fixtures hand them."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from threading import Event, Thread
 
 from starlette.testclient import TestClient
 
 from models.predictor import Predictor
+from serving.app import create_app
+from serving.server import address_of, listen, serve
 from serving.service import Service
+from serving.settings import Settings
 
 WAIT_S = 120.0
 """How long a test waits for what must happen at once; only a broken program ever waits so long."""
@@ -21,3 +25,18 @@ def service_of(client: TestClient) -> Service:
     service = client.app.state.service  # type: ignore[attr-defined] # what a client calls is typed as any application
     assert isinstance(service, Service)
     return service
+
+
+@contextmanager
+def running_server(settings: Settings, load: MakePredictor) -> Iterator[str]:
+    """The address of a real server in a thread, stopped gracefully afterwards."""
+    app = create_app(settings, load)
+    ready = Event()
+    with listen(settings) as listener:
+        thread = Thread(target=serve, args=(app, settings, listener, ready.set))
+        thread.start()
+        assert ready.wait(WAIT_S)
+        yield address_of(listener)
+        app.state.service.drain()
+        thread.join(WAIT_S)
+        assert not thread.is_alive()

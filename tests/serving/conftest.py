@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Event, Thread
 
 import pytest
 from starlette.testclient import TestClient
@@ -11,11 +10,9 @@ from models.guards import Guards, LanguageDetector
 from models.policy import Policy
 from models.predictor import Predictor, Scorer
 from serving.app import create_app
-from serving.server import address_of, listen
-from serving.server import serve as serve_app
 from serving.settings import Settings
 from tests.fakes import BOLD_POLICY, NOW, FakeClassifier, fake_bundle
-from tests.serving.clients import PATIENT_MS, WAIT_S, MakePredictor, Serve, service_of
+from tests.serving.clients import PATIENT_MS, WAIT_S, MakePredictor, Serve, running_server, service_of
 
 
 @pytest.fixture(scope="session")
@@ -58,14 +55,5 @@ def client(serve: Serve) -> Iterator[TestClient]:
 @pytest.fixture(scope="session")
 def serving_address(make_predictor: MakePredictor) -> Iterator[str]:
     """The address of a real server on a free loopback port, in a thread, with all other settings at their defaults."""
-    settings = Settings(port=0, request_timeout_ms=PATIENT_MS)
-    app = create_app(settings, make_predictor)
-    ready = Event()
-    with listen(settings) as listener:
-        thread = Thread(target=serve_app, args=(app, settings, listener, ready.set))
-        thread.start()
-        assert ready.wait(WAIT_S)
-        yield address_of(listener)
-        app.state.service.drain()
-        thread.join(WAIT_S)
-        assert not thread.is_alive()
+    with running_server(Settings(port=0, request_timeout_ms=PATIENT_MS), make_predictor) as address:
+        yield address
