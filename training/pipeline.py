@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from data.fingerprint import fingerprint
-from data.post import LabelledPost
 from data.progress import Watch, unwatched
 from data.rendering import RENDERING_VERSION
 from data.sources import read_labelled
 from data.splits import PARTS, Splits, load_splits
 from data.taxonomy import TAXONOMY_VERSION
-from evaluation.predictions import predict_posts
 from evaluation.report.page import Origin, write_report
 from evaluation.summary import Summary, summarise
 from models.bundle import (
@@ -45,6 +43,7 @@ from training.figures import learning_curve
 from training.finetune import Finetuned, finetune
 from training.gates import Comparison, compare
 from training.network import load_network
+from training.outside import read_outside, score_outside
 from training.quantize import EXCLUSIONS, quantize_int8
 from training.recipe import Recipe, recipe_toml
 from training.tracking import Tracking, Untracked, flatten
@@ -174,27 +173,6 @@ def _manifest(recipe: Recipe, graph: Path, precision: str, data_fingerprint: str
     )
 
 
-def score_outside(predictor: Predictor, file: Path, language: str | None) -> Summary:
-    """What the finished model makes of a file that took no part in making it; figures only, no post."""
-    posts: list[LabelledPost] = [
-        post for post in read_labelled(file).posts if language is None or post.lang == language
-    ]
-    summary = summarise(predict_posts(predictor, posts), predictor.policy)
-    decisions = summary["decisions"]
-    return {
-        "file": file.name,
-        "languages": [language] if language else [],
-        "posts": len(posts),
-        "accuracy": summary["route"]["accuracy"]["value"],
-        "macro_f1": summary["route"]["macro_f1"]["value"],
-        "f1": {each["label"]: each["f1"] and each["f1"]["value"] for each in summary["route"]["classes"]},
-        "intent_accuracy": summary["intent"]["accuracy"]["value"],
-        "automatic_share": decisions["automatic_share"]["value"],
-        "wrong": decisions["wrong"],
-        "leak": decisions["leak"],
-    }
-
-
 def _follow(tracking: Tracking, recipe: Recipe, finetuned: Finetuned, baseline: Baseline) -> None:
     tracking.params(flatten(recipe.model_dump(mode="json")))
     for number, member in enumerate(finetuned.members):
@@ -252,6 +230,7 @@ def make_bundle(
     """
     tracking = tracking or Untracked()
     splits = _read(recipe)
+    measuring = [read_outside(file, language) for file, language in outside]  # now, not after the training
     data_fingerprint = fingerprint(splits.posts)
     directory = run_directory(recipe, data_fingerprint, runs)
     encoder = find_encoder(recipe.encoder)
@@ -282,9 +261,9 @@ def make_bundle(
         return write_bundle(target, parts)
 
     measured: list[Summary] = []
-    if outside:
+    if measuring:
         predictor = Predictor.load(written(directory / "unmeasured", []))
-        measured = [score_outside(predictor, file, language) for file, language in outside]
+        measured = [score_outside(predictor, each) for each in measuring]
     bundle = written(bundle_directory, measured)
     say(f"Wrote and verified {bundle_directory}")
     _finish(tracking, load_bundle(bundle_directory), exported, recipe, directory)

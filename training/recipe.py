@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from models.bundle import Reading, Sha256
 from models.policy import RiskBudget
@@ -18,6 +19,8 @@ from training.errors import RecipeError
 DEFAULT_RECIPE = Path("training/recipes/default.toml")
 
 MAX_MEMBERS = 16
+MAX_SEED = 2**32 - 1
+"""What NumPy and scikit-learn take as a seed."""
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -26,7 +29,7 @@ Precision = Literal["fp32", "int8"]
 
 
 class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataRecipe(_Value):
@@ -79,7 +82,7 @@ class Recipe(_Value):
     """Everything that makes a model."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
     precision: Precision = "int8"
     data: DataRecipe = DataRecipe()
     encoder: EncoderRecipe
@@ -87,6 +90,13 @@ class Recipe(_Value):
     finetune: FinetuneRecipe
     budget: RiskBudget = RiskBudget()
     gates: Gates = Gates()
+
+
+def _problem(error: ErrorDetails) -> str:
+    field = ".".join(map(str, error["loc"]))
+    if error["type"] == "missing":
+        return f"{field} is missing"
+    return f"{field} is {error['input']!r:.60}, {error['msg'][:1].lower()}{error['msg'][1:]}"
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -103,13 +113,10 @@ def read_recipe(path: Path) -> Recipe:
             f"The recipe {path} could not be read: {error.strerror}. Wanted a TOML file. "
             f"Give one with --recipe, for example {DEFAULT_RECIPE}."
         ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"The recipe {path} is not TOML: {error}. Correct that line.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"The recipe {path} is not TOML: {error}. Wanted: TOML in UTF-8. Correct that place.") from None
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, each['loc']))} is {each['input']!r:.60}, {each['msg'][:1].lower()}{each['msg'][1:]}"
-            for each in error.errors(include_url=False)
-        )
+        problems = "; ".join(map(_problem, error.errors(include_url=False)))
         raise RecipeError(f"The recipe {path} does not fit: {problems}. Compare it with {DEFAULT_RECIPE}.") from None
 
 
