@@ -5,7 +5,9 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
+from typing import TypeAlias
 
 from data.dependencies import MissingGroupError, needs_group
 from data.progress import progress_bar
@@ -14,8 +16,7 @@ from data.splits import SplitsError
 from models.bundle import DEFAULT_BUNDLE, BundleError, load_bundle
 from training.errors import TrainingError
 
-_EXAMPLES = """examples:
-  python -m training run
+_RUN_EXAMPLES = """  python -m training run
   python -m training run --recipe training/recipes/default.toml --out build/mine --no-tracking
   python -m training run --measure my-labelled-posts.jsonl:en
 
@@ -24,21 +25,36 @@ anew. The run and its bundle are tracked in MLflow: `mlflow ui --backend-store-u
 """
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m training", description="Make a bundle from labelled posts.")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    run = verbs.add_parser(
-        "run",
-        help="fine-tune, export, prove and write a bundle",
-        description="Fine-tune the encoder, export it to INT8 ONNX, calibrate, prove the thresholds, write the bundle.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    run.add_argument(
+_Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def _add_recipe(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
         "--recipe", type=Path, default=Path("training/recipes/default.toml"), help="TOML file (%(default)s)"
     )
+    verb.add_argument("--runs", type=Path, default=Path("runs"), help="where runs keep their state (%(default)s)")
+
+
+def _verb(verbs: _Verbs, name: str, what: str, description: str, examples: str) -> argparse.ArgumentParser:
+    return verbs.add_parser(
+        name,
+        help=what,
+        description=description,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _add_run(verbs: _Verbs) -> None:
+    run = _verb(
+        verbs,
+        "run",
+        "fine-tune, export, prove and write a bundle",
+        "Fine-tune the encoder, export it to INT8 ONNX, calibrate, prove the thresholds, write the bundle.",
+        _RUN_EXAMPLES,
+    )
+    _add_recipe(run)
     run.add_argument("--out", type=Path, default=DEFAULT_BUNDLE, help="where the bundle goes (%(default)s)")
-    run.add_argument("--runs", type=Path, default=Path("runs"), help="where runs keep their state (%(default)s)")
     run.add_argument("--fresh", action="store_true", help="forget what an earlier sitting of this run left")
     run.add_argument("--no-tracking", action="store_true", help="keep nothing in MLflow")
     run.add_argument(
@@ -48,15 +64,40 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE[:LANG]",
         help="also measure the finished model on this labelled file; it takes no part in making it (repeatable)",
     )
-    figures = verbs.add_parser(
+
+
+def _add_figures(verbs: _Verbs) -> None:
+    figures = _verb(
+        verbs,
         "figures",
-        help="print the figures of a bundle, or put them into a page",
-        description="The figures of a bundle's card as Markdown, taken from its metrics.json.",
-        epilog="examples:\n  python -m training figures\n  python -m training figures --into README.md\n",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "print the figures of a bundle, or put them into a page",
+        "The figures of a bundle's card as Markdown, taken from its metrics.json.",
+        "  python -m training figures\n  python -m training figures --into README.md\n",
     )
     figures.add_argument("bundle", nargs="?", type=Path, default=DEFAULT_BUNDLE, help="bundle directory (%(default)s)")
     figures.add_argument("--into", type=Path, metavar="PAGE", help="replace what stands between the marks of this page")
+
+
+def _add_comparison(verbs: _Verbs) -> None:
+    comparison = _verb(
+        verbs,
+        "compare-int8",
+        "make and measure every way to INT8 on the graph of a run",
+        "Quantise the fp32 graph that a run left in every way that was considered, and measure each on the\n"
+        "development split, post by post on one thread: the figures of docs/decisions/0002.",
+        "  python -m training compare-int8\n  python -m training compare-int8 --run-dir runs/default-0123456789\n",
+    )
+    _add_recipe(comparison)
+    comparison.add_argument(
+        "--run-dir", type=Path, metavar="DIR", help="a run's directory, instead of the recipe's own"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description="Make a bundle from labelled posts.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for add in (_add_run, _add_figures, _add_comparison):
+        add(verbs)
     return parser
 
 
@@ -110,10 +151,21 @@ def _figures(arguments: argparse.Namespace) -> dict[str, object]:
     return {"bundle": str(bundle.directory), "into": arguments.into and str(arguments.into)}
 
 
+def _compare(arguments: argparse.Namespace) -> dict[str, object]:
+    with needs_group("train", "Comparing ways to INT8"):
+        from training.comparison import compare_run, table
+        from training.recipe import read_recipe
+    measured = compare_run(
+        read_recipe(arguments.recipe), runs=arguments.runs, run=arguments.run_dir, watch=progress_bar
+    )
+    _say(table(measured))
+    return {"ways": [asdict(each) for each in measured]}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 0 done, 2 misuse or bad input."""
     arguments = _parser().parse_args(argv)
-    work = {"run": _run, "figures": _figures}[arguments.verb]
+    work = {"run": _run, "figures": _figures, "compare-int8": _compare}[arguments.verb]
     try:
         answer = work(arguments)
     except (MissingGroupError, SourceError, SplitsError, BundleError, TrainingError) as error:

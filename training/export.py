@@ -23,6 +23,7 @@ from training.errors import ExportError
 from training.network import Network
 
 OPSET = 18
+FP32_FILE = "fp32.onnx"
 
 
 def _trace(network: Network, path: Path) -> None:
@@ -50,7 +51,7 @@ def export_fp32(network: Network, directory: Path) -> Path:
     Raises:
         ExportError: when attention was not fused in every layer, which would make the graph slow.
     """
-    traced, fused = directory / "traced.onnx", directory / "fp32.onnx"
+    traced, fused = directory / "traced.onnx", directory / FP32_FILE
     _trace(network, traced)
     logging.getLogger("onnxruntime.transformers").setLevel(logging.ERROR)
     config = network.encoder.config

@@ -83,7 +83,12 @@ def git_commit() -> str:
         return "unknown"
 
 
-def _read(recipe: Recipe) -> Splits:
+def read_parts(recipe: Recipe) -> Splits:
+    """The posts of `recipe` in their parts.
+
+    Raises:
+        SourceError, SplitsError: when the posts or their splits cannot be read.
+    """
     posts = read_labelled(recipe.data.posts).posts
     return load_splits(Path(recipe.data.splits), posts)
 
@@ -229,7 +234,7 @@ def make_bundle(
         SourceError, SplitsError: when the posts or their splits cannot be read.
     """
     tracking = tracking or Untracked()
-    splits = _read(recipe)
+    splits = read_parts(recipe)
     measuring = [read_outside(file, language) for file, language in outside]  # now, not after the training
     data_fingerprint = fingerprint(splits.posts)
     directory = run_directory(recipe, data_fingerprint, runs)

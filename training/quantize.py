@@ -12,6 +12,9 @@ alone and unpadded (`docs/decisions/0002`).
 
 import logging
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +26,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from training.errors import ExportError
 
 INT8_LARGEST = 127
-_QUANTIZED = ("MatMul", "Attention")
+OPERATORS = ("MatMul", "Attention")
 EXCLUSIONS = ("", r"(?<!attention)/output/dense", r"/output/dense|/intermediate/dense")
 """What is left in fp32, from nothing to all of the feed-forward layers, until the gates are passed: expressions that
 node names are searched for, the empty one matching none."""
@@ -52,7 +55,8 @@ def _take(graph: GraphProto, name: str) -> npt.NDArray[np.float32]:
     raise ExportError(f"The graph has no weights named {name!r}. Export it again with `python -m training run`.")
 
 
-def _replace(graph: GraphProto, old: NodeProto, new: list[NodeProto]) -> None:
+def replace_node(graph: GraphProto, old: NodeProto, new: list[NodeProto]) -> None:
+    """Nothing; `new` stand in the place of `old`."""
     at = list(graph.node).index(old)
     graph.node.remove(old)
     for offset, node in enumerate(new):
@@ -78,7 +82,7 @@ def shrink_embeddings(model: ModelProto) -> None:
     rows_name, scales_name = _add(graph, "words_int8", rows), _add(graph, "words_scale", scales)
     zero, one = _add(graph, "zero", np.array([0])), _add(graph, "one", np.array([1]))
     make = helper.make_node
-    _replace(
+    replace_node(
         graph,
         node,
         [
@@ -114,7 +118,7 @@ def scale_tokens(model: ModelProto) -> int:
         inner = NodeProto()
         inner.CopyFrom(node)
         inner.input[0], inner.output[0] = scaled, product
-        _replace(
+        replace_node(
             graph,
             node,
             [
@@ -129,6 +133,41 @@ def scale_tokens(model: ModelProto) -> int:
     return len(matmuls)
 
 
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Nothing; inside the block onnxruntime's quantiser neither prints nor recommends on the root logger."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        with redirect_stdout(StringIO()):
+            yield
+    finally:
+        root.setLevel(level)
+
+
+def nodes_matching(model: ModelProto, expression: str) -> list[str]:
+    """The names of the nodes in which `expression` is found; an empty one is found in none."""
+    return [node.name for node in model.graph.node if expression and re.search(expression, node.name)]
+
+
+def save_dynamic(
+    model: ModelProto, int8: Path, *, kept: Sequence[str] = (), operators: Sequence[str] = OPERATORS
+) -> Path:
+    """The path `int8`, which then holds `model` with its `operators` in 8 bits but for the nodes named in `kept`."""
+    with quietly():
+        quantize_dynamic(
+            model,
+            str(int8),
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=list(operators),
+            per_channel=True,
+            nodes_to_exclude=list(kept),
+            extra_options={"DefaultTensorType": TensorProto.FLOAT},
+        )
+    return int8
+
+
 def quantize_int8(fp32: Path, int8: Path, excluded: str = "") -> Path:
     """The path `int8`, which then holds the fused graph `fp32` in 8 bits but for the nodes that `excluded` names.
 
@@ -138,23 +177,4 @@ def quantize_int8(fp32: Path, int8: Path, excluded: str = "") -> Path:
     model = onnx.load(str(fp32))
     shrink_embeddings(model)
     scale_tokens(model)
-    kept = [node.name for node in model.graph.node if excluded and re.search(excluded, node.name)]
-    prepared = int8.with_suffix(".prepared.onnx")
-    onnx.save(model, str(prepared))
-    quietly = logging.getLogger()
-    level = quietly.level
-    quietly.setLevel(logging.ERROR)  # onnxruntime recommends its own preprocessing on the root logger
-    try:
-        quantize_dynamic(
-            str(prepared),
-            str(int8),
-            weight_type=QuantType.QInt8,
-            op_types_to_quantize=list(_QUANTIZED),
-            per_channel=True,
-            nodes_to_exclude=kept,
-            extra_options={"DefaultTensorType": TensorProto.FLOAT},
-        )
-    finally:
-        quietly.setLevel(level)
-        prepared.unlink()
-    return int8
+    return save_dynamic(model, int8, kept=nodes_matching(model, excluded))

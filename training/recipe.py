@@ -114,7 +114,9 @@ def read_recipe(path: Path) -> Recipe:
             f"Give one with --recipe, for example {DEFAULT_RECIPE}."
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"The recipe {path} is not TOML: {error}. Wanted: TOML in UTF-8. Correct that place.") from None
+        raise RecipeError(
+            f"The recipe {path} is not TOML: {error}. Wanted: TOML in UTF-8. Correct that place."
+        ) from None
     except ValidationError as error:
         problems = "; ".join(map(_problem, error.errors(include_url=False)))
         raise RecipeError(f"The recipe {path} does not fit: {problems}. Compare it with {DEFAULT_RECIPE}.") from None
