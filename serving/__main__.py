@@ -59,7 +59,7 @@ def check(arguments: argparse.Namespace) -> int:
     from serving.service import versions_of
     from serving.settings import read_settings
 
-    settings = read_settings(bundle=arguments.bundle)
+    settings = read_settings(bundle=arguments.bundle, host="127.0.0.1")  # nothing listens, so no host needs keys
     try:
         predictor = load_predictor(settings)
     except BundleError as error:

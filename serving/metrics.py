@@ -1,6 +1,6 @@
 """What the server counts, for Prometheus. Own registry; no text, no path and no name of a caller in any label."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -118,13 +118,10 @@ class Metrics:
         """Counts one request that was not answered, by the code of its error."""
         self._refusals[code].inc()
 
-    def set_ready(self, ready: bool) -> None:
-        """Shows whether a model answers."""
-        self._ready.set(ready)
-
-    def set_posts_in_work(self, posts: int) -> None:
-        """Shows how many posts are accepted and not yet answered."""
-        self._posts_in_work.set(posts)
+    def watch(self, *, ready: Callable[[], bool], posts_in_work: Callable[[], int]) -> None:
+        """Reads both gauges from these whenever they are asked for: nobody sets them, least of all a signal handler."""
+        self._ready.set_function(ready)
+        self._posts_in_work.set_function(posts_in_work)
 
     def set_versions(self, versions: Versions) -> None:
         """Shows what is in service."""

@@ -67,12 +67,10 @@ class Scheduler:
                     retry_after_s=retry_after_s,
                 )
             self._posts_in_work += posts
-            self._metrics.set_posts_in_work(self._posts_in_work)
 
     def _release(self, posts: int) -> None:
         with self._lock:
             self._posts_in_work -= posts
-            self._metrics.set_posts_in_work(self._posts_in_work)
 
     def _measure(self, seconds: float) -> None:
         with self._lock:

@@ -86,6 +86,7 @@ class Service:
         self._settings = settings
         self._metrics = metrics
         self._running: Running | None = None
+        metrics.watch(ready=lambda: self.state == "ready", posts_in_work=lambda: self.posts_in_work)
 
     @property
     def posts_in_work(self) -> int:
@@ -125,14 +126,12 @@ class Service:
             self._metrics.set_versions(self._running.versions)
             if self.state == "starting":
                 self.state = "ready"
-                self._metrics.set_ready(True)
             LOG.info("model_loaded", extra={"fields": self._running.versions.model_dump()})
         self.settled.set()
 
     def drain(self) -> None:
-        """From now on nothing new is accepted; what is in work is answered."""
+        """From now on nothing new is accepted; what is in work is answered. Safe in a signal handler: takes no lock."""
         self.state = "draining"
-        self._metrics.set_ready(False)
 
     def close(self) -> None:
         """Ends the worker threads."""

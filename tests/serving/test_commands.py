@@ -168,6 +168,13 @@ def test_a_bundle_that_answers_as_it_must_is_fit(tiny_bundle: Path, capsys: pyte
     assert answer["versions"]["model"] == "2026.11.22+tiny00"
 
 
+def test_a_bundle_is_checked_where_the_environment_is_that_of_a_public_server(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGNALBOX_HOST", "0.0.0.0")
+    assert main(["check", "--bundle", str(tiny_bundle)]) == 0
+
+
 def test_a_bundle_with_a_changed_file_is_not_fit(
     tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

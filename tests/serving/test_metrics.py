@@ -1,4 +1,5 @@
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ from starlette.testclient import TestClient
 
 from serving.errors import API_ERRORS
 from serving.metrics import SERVING_STAGES, Metrics, metrics_table
-from tests.serving.clients import Serve, service_of
+from tests.serving.clients import WAIT_S, Serve, service_of
+from tests.serving.gates import GATE_WORD, GatedClassifier
 
 
 def samples(client: TestClient) -> dict[tuple[str, ...], float]:
@@ -82,6 +84,17 @@ def test_readiness_and_versions_are_shown(serve: Serve) -> None:
         assert ready["signalbox_versions", "2026.11.22+fake00", "7", "1", "1"] == 1
         service_of(client).drain()
         assert samples(client)["signalbox_ready",] == 0
+
+
+def test_posts_in_work_are_shown_while_they_are(serve: Serve) -> None:
+    classifier = GatedClassifier()
+    with serve(classifier) as client, ThreadPoolExecutor(1) as pool:
+        running = pool.submit(client.post, "/v1/predict", json={"text": GATE_WORD})
+        assert classifier.entered.wait(WAIT_S)
+        assert samples(client)["signalbox_posts_in_work",] == 1
+        classifier.gate.set()
+        assert running.result(WAIT_S).status_code == 200
+        assert samples(client)["signalbox_posts_in_work",] == 0
 
 
 def test_two_servers_in_one_process_count_each_their_own(serve: Serve) -> None:

@@ -1,7 +1,7 @@
 import re
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
@@ -116,6 +116,7 @@ def test_every_valid_post_gets_a_complete_answer(client: TestClient, post: dict[
     assert (answer["due"] is None) == ("posted_at" not in post)
 
 
+@settings(max_examples=25)
 @given(posts=st.lists(POSTS, min_size=1, max_size=6))
 def test_a_batch_answers_each_post_as_if_it_were_alone_and_in_order(
     client: TestClient, posts: list[dict[str, Any]]
