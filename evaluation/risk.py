@@ -1,8 +1,8 @@
 """What abstaining buys: risk against coverage, the areas under it, and how much is answered at a given risk.
 
 Posts are ranked by confidence; a threshold keeps the more confident ones. Posts of equal confidence are kept or
-given away together, so every figure is one that a threshold can reach. Definitions: AURC, Geifman & El-Yaniv 2017
-(arXiv 1705.08500); AUGRC, Traub et al. 2024 (arXiv 2407.01032).
+given away together, so every figure is one that a threshold can reach. Definitions: AURC, Geifman et al. 2019 (arXiv
+1805.08206); AUGRC, Traub et al. 2024 (arXiv 2407.01032).
 """
 
 from collections.abc import Sequence

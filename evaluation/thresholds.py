@@ -1,7 +1,7 @@
 """Thresholds that are proven, not picked: fixed-sequence testing of a path from safe to bold.
 
-Learn-then-Test (Angelopoulos et al. 2021, arXiv 2110.01052, section 3 and appendix on fixed sequences). Everything
-about the path is chosen on the development split alone. Its steps are then tested in order on the calibration split,
+Learn-then-Test (Angelopoulos et al. 2021, arXiv 2110.01052) with fixed-sequence testing. Everything about the path is
+chosen on the development split alone. Its steps are then tested in order on the calibration split,
 each at the full level d = 1 - confidence, up to the first that is not certified; the last certified step is taken.
 The chance that the policy taken breaks any promised risk is at most d: it would need a true hypothesis rejected, and
 the first true one on the path is tested at level d once. No later test runs unless that one was passed.

@@ -83,7 +83,7 @@ def test_a_policy_that_answers_nothing_leaks_nothing_and_proves_nothing_of_its_a
     assert wrong.more_labels_needed == 29
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.sampled_from(["leak_sensitive", "leak_influencer", "wrong"]), st.floats(0.01, 0.3), st.floats(0, 0.5))
 def test_a_greater_budget_never_loses_a_certificate(risk: str, budget: float, more: float) -> None:
     thresholds = Thresholds(simple=0.8, intent=0.3, answer_nothing=False)

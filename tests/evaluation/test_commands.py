@@ -11,11 +11,13 @@ from data.splits import split, write_splits
 from data.taxonomy import Intent, Route
 from evaluation.__main__ import main
 from evaluation.commands import Load
-from models.bundle import BundleError
+from models.bundle import BundleError, BundleParts, write_bundle
+from models.calibration import Calibration
 from models.policy import Policy
 from models.predictor import Predictor
 from tests.evaluation.populations import Row, labelled_post, labelled_posts, predictor
-from tests.fakes import BOLD_POLICY
+from tests.fakes import BOLD_POLICY, fake_bundle
+from tests.models.tiny_model import write_tiny_model, write_tiny_tokenizer
 
 
 def _load(_: Path, policy: Policy | None) -> Predictor:
@@ -253,3 +255,19 @@ def test_a_missing_group_is_answered_with_the_command_that_installs_it(library: 
     assert run.returncode == 2
     assert "Install it: pip install --group evaluate -c constraints.txt" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_a_real_bundle_is_scored_from_disk(capsys: pytest.CaptureFixture[str], posts: Path, tmp_path: Path) -> None:
+    model, tokenizer = tmp_path / "model.onnx", tmp_path / "tokenizer.json"
+    write_tiny_model(model)
+    write_tiny_tokenizer(tokenizer)
+    fake = fake_bundle()
+    parts = BundleParts(
+        fake.manifest, model, tokenizer, Calibration(), BOLD_POLICY, metrics={}, recipe="", card="A tiny one."
+    )
+    write_bundle(tmp_path / "bundle", parts)
+    code = main(["score", str(tmp_path / "bundle"), str(posts), "--lang", "en"])
+    content = json.loads(capsys.readouterr().out)
+    assert (code, content["summary"]["posts"]) == (0, 37)
+    assert sum(sum(row) for row in content["summary"]["route"]["confusion"]) == 37
+    assert content["origin"]["model_version"] == fake.manifest.model_version

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
@@ -30,6 +30,7 @@ def _columns(pairs: list[tuple[int, int]]) -> tuple[IntArray, IntArray]:
     return true, predicted
 
 
+@settings(max_examples=40)
 @given(LABELS)
 def test_per_class_figures_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     true, predicted = _columns(pairs)
@@ -41,6 +42,7 @@ def test_per_class_figures_are_those_of_scikit_learn(pairs: list[tuple[int, int]
         assert figure.support == wanted[3][place]
 
 
+@settings(max_examples=40)
 @given(LABELS)
 def test_macro_f1_is_the_mean_over_the_classes_that_occur(pairs: list[tuple[int, int]]) -> None:
     true, predicted = _columns(pairs)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
+TIMEOUT_MS = 240_000
+"""A browser takes two seconds to start; on a machine that trains a model beside it, a minute was seen."""
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 HOSTILE = 'my parcel </script><script>document.title="broken"</script><img src=x onerror="document.title=1">'
 
@@ -36,7 +38,7 @@ def browser() -> Iterator["Browser"]:
         path = _chromium() or (str(built_in) if built_in.exists() else None)
         if path is None:
             pytest.skip("no Chromium was found: `make chromium` installs one, CHROMIUM=/path names one")
-        opened = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        opened = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS), timeout=TIMEOUT_MS)
         yield opened
         opened.close()
 
@@ -61,6 +63,7 @@ def opened(browser: "Browser", html: Path, problems: list[str]) -> Iterator["Pag
     """The report in a window, opened once: parsing its five megabytes takes seconds on a busy machine."""
     with browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce") as context:
         page = context.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
         page.on("request", lambda request: problems.append(request.url) if _leaves(request.url) else None)
