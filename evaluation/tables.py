@@ -20,6 +20,10 @@ def _estimate(name: str, figure: _Figure) -> str:
     return f"  {name:<24} {_share(figure['value'])}   ({low} to {high})"
 
 
+def _score(name: str, figure: _Figure) -> str:
+    return f"  {name:<24} {figure['value']:7.3f}   ({figure['low']:.3f} to {figure['high']:.3f})"
+
+
 def _counted(name: str, figure: _Figure) -> str:
     if not figure["trials"]:
         return f"  {name:<24} {_share(None)}   no such post"
@@ -27,7 +31,7 @@ def _counted(name: str, figure: _Figure) -> str:
 
 
 def _by_risk(shares: Mapping[str, float | None]) -> str:
-    return ", ".join(f"{_share(share).strip()} at {float(risk):.0%}" for risk, share in shares.items())
+    return ", ".join(f"{_share(share).strip()} at {100 * float(risk):.0f} %" for risk, share in shares.items())
 
 
 def _class(figures: _Figure) -> str:
@@ -39,7 +43,7 @@ def _labels(summary: Summary) -> Iterator[str]:
     yield "Labels"
     for head in ("route", "intent"):
         yield _estimate(f"{head} accuracy", summary[head]["accuracy"])
-        yield _estimate(f"{head} macro-F1", summary[head]["macro_f1"])
+        yield _score(f"{head} macro-F1", summary[head]["macro_f1"])
     yield f"  {'route':<24}" + "".join(f"{name:>11}" for name in ("precision", "recall", "F1")) + f"{'posts':>8}"
     yield from map(_class, summary["route"]["classes"])
 

@@ -11,7 +11,7 @@ from data.taxonomy import INTENTS, ROUTES
 from evaluation.certificates import LEAKS
 from evaluation.closings import wrongly_closed
 from evaluation.predictions import Predictions
-from models.policy import Policy
+from models.policy import Decision, Policy
 
 Kind = Literal["leak", "wrong_closing", "wrong_route", "wrong_intent", "right"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -65,38 +65,42 @@ def _kinds(predictions: Predictions, closed: list[bool], wrong: list[bool]) -> l
     return [KINDS[place] for place in names]
 
 
+def _case(predictions: Predictions, row: int, decision: Decision, kind: Kind) -> Case:
+    post = predictions.posts[row]
+    routes, intents = predictions.route_probabilities[row], predictions.intent_probabilities[row]
+    predicted, intent = ROUTES[int(routes.argmax())], round(float(intents.max()), _DIGITS)
+    is_other_need = predicted == post.route and kind in ("wrong_closing", "wrong_intent")
+    return Case(
+        id=post.id,
+        kind=kind,
+        confidence=intent if is_other_need else round(float(routes.max()), _DIGITS),
+        text=redact(post.text, post.lang),
+        platform=post.platform,
+        lang=post.lang,
+        followers=post.followers,
+        reposts=post.reposts,
+        bio=_redacted(post.author.bio if post.author else None, post),
+        in_reply_to=_redacted(post.in_reply_to, post),
+        true_route=post.route,
+        predicted_route=predicted,
+        true_intent=post.intent,
+        predicted_intent=INTENTS[int(intents.argmax())],
+        route_probabilities=tuple(routes.round(_DIGITS).tolist()),
+        intent_probability=intent,
+        action=decision.action,
+        queue=decision.queue,
+        abstained=decision.abstained,
+        reasons=tuple(f"{reason.code}: {reason.detail}" for reason in decision.reasons),
+    )
+
+
 def read_cases(predictions: Predictions, policy: Policy) -> tuple[Case, ...]:
     """Every post as a case, the worst first: by kind, then by how sure the model was of what is wrong."""
     decisions = predictions.decide(policy)
     wrong = wrongly_closed(predictions, decisions, policy).tolist()
     kinds = _kinds(predictions, [decision.closed_by_machine for decision in decisions], wrong)
-    routes, intents = predictions.predicted_routes, predictions.predicted_intents
-    cases: list[Case] = []
-    for row, (post, decision, kind) in enumerate(zip(predictions.posts, decisions, kinds, strict=True)):
-        route = predictions.route_probabilities[row].round(_DIGITS)
-        intent = round(float(predictions.intent_probabilities[row].max()), _DIGITS)
-        wrong_need = routes[row] == predictions.routes[row] and kind in ("wrong_closing", "wrong_intent")
-        case = Case(
-            id=post.id,
-            kind=kind,
-            confidence=intent if wrong_need else float(route.max()),
-            text=redact(post.text, post.lang),
-            platform=post.platform,
-            lang=post.lang,
-            followers=post.followers,
-            reposts=post.reposts,
-            bio=_redacted(post.author.bio if post.author else None, post),
-            in_reply_to=_redacted(post.in_reply_to, post),
-            true_route=post.route,
-            predicted_route=ROUTES[int(routes[row])],
-            true_intent=post.intent,
-            predicted_intent=INTENTS[int(intents[row])],
-            route_probabilities=tuple(route.tolist()),
-            intent_probability=intent,
-            action=decision.action,
-            queue=decision.queue,
-            abstained=decision.abstained,
-            reasons=tuple(f"{reason.code}: {reason.detail}" for reason in decision.reasons),
-        )
-        cases.append(case)
+    cases = [
+        _case(predictions, row, decision, kind)
+        for row, (decision, kind) in enumerate(zip(decisions, kinds, strict=True))
+    ]
     return tuple(sorted(cases, key=lambda case: (KINDS.index(case.kind), -case.confidence, case.id)))
