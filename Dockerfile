@@ -9,7 +9,8 @@ RUN python -m venv /opt/venv && /opt/venv/bin/python -m pip install --no-compile
 COPY pyproject.toml constraints.txt ./
 # Nothing is installed or downloaded later, so pip goes too, and the client for downloads (docs/decisions/0006).
 RUN /opt/venv/bin/python -m pip install --no-compile --group serve --constraint constraints.txt \
-    && /opt/venv/bin/python -m pip uninstall --yes huggingface-hub hf-xet setuptools pip
+    && /opt/venv/bin/python -m pip uninstall --yes huggingface-hub hf-xet filelock fsspec httpcore2 httpx2 pyyaml tqdm \
+        truststore setuptools pip
 COPY data/*.py data/
 COPY models/ models/
 COPY serving/ serving/

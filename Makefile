@@ -14,7 +14,7 @@ IS_FIT := import sys, venv; sys.exit(sys.version_info < (3, 11))
 PYTHON = $(shell for name in $(NEWEST_FIRST); do $$name -c '$(IS_FIT)' 2>/dev/null && echo $$name && break; done)
 ENGINE = $(shell for name in docker podman; do $$name info >/dev/null 2>&1 && echo $$name && break; done)
 IMAGE := signalbox
-UNUSED := huggingface-hub hf-xet setuptools
+UNUSED := huggingface-hub hf-xet filelock fsspec httpcore2 httpx2 pyyaml tqdm truststore setuptools
 
 # Bytecode is written whatever the caller's environment says: it makes every start after the first faster.
 export PYTHONDONTWRITEBYTECODE :=
@@ -69,12 +69,12 @@ $(PY):
 		"Wanted: Python 3.11 or later with its venv module. Install it, or name it: make serve PYTHON=/path/to/python3.11" \
 		>&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --no-compile --upgrade 'pip>=25.1'
+	$(PY) -B -m pip install --no-compile --upgrade 'pip>=25.1'
 
 # A server downloads nothing: where nothing is trained, the client that `tokenizers` asks for goes (docs/decisions/0006).
 $(VENV)/.serve: $(PY) pyproject.toml constraints.txt
-	$(PY) -m pip install --no-compile --group serve --constraint constraints.txt
-	ls -d $(VENV)/lib/*/site-packages/transformers >/dev/null 2>&1 || $(PY) -m pip uninstall --yes $(UNUSED)
+	$(PY) -B -m pip install --no-compile --group serve --constraint constraints.txt
+	ls -d $(VENV)/lib/*/site-packages/transformers >/dev/null 2>&1 || $(PY) -B -m pip uninstall --yes $(UNUSED)
 	touch $@
 
 $(VENV)/.evaluate $(VENV)/.train $(VENV)/.dev: $(VENV)/.%: $(PY) pyproject.toml constraints.txt

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -81,6 +82,8 @@ def made_once(name: str, made_from: tuple[str, ...], make: Callable[[Path], None
     with _alone(ROOT / ".cache" / f"{name}.lock"):
         done = directory.with_suffix(".done")
         if not done.exists():
+            for old in directory.parent.glob(f"{name}-*"):
+                shutil.rmtree(old) if old.is_dir() else old.unlink()
             make(directory)
             done.touch()
     return directory

@@ -21,15 +21,11 @@ from pathlib import Path
 
 import pytest
 
-from models.bundle import DEFAULT_BUNDLE
 from tests.packaging.conftest import MEGABYTE, ROOT, made_once, measured, run
 from tests.packaging.test_serving_environment import LIMIT_BYTES
 
 START_S, STOP_S = 60, 15
 """Far above what was measured (3 s and under 1 s): a shared machine may be slow, a test may not hang."""
-needs_bundle = pytest.mark.skipif(
-    not (ROOT / DEFAULT_BUNDLE).exists(), reason=f"no bundle in {DEFAULT_BUNDLE}: make train writes it"
-)
 EXAMPLE = {
     "id": "1059",
     "text": "where do I track my parcel?",
@@ -256,7 +252,6 @@ def _wait_until_ready(started: Started) -> None:
     assert json.loads(line)["address"].endswith(f":{started.port}")
 
 
-@needs_bundle
 def test_the_image_serves_from_files_that_nobody_can_write(image: Image, started: Started) -> None:
     before = image.files()
     _wait_until_ready(started)
@@ -277,7 +272,6 @@ def test_the_image_serves_from_files_that_nobody_can_write(image: Image, started
     assert not list(Path(started.environment["HOME"]).iterdir())
 
 
-@needs_bundle
 def test_the_health_check_fails_where_nothing_answers(image: Image) -> None:
     health = json.loads(final("HEALTHCHECK").partition(" CMD ")[2])
     environment = image.environment(SIGNALBOX_PORT=str(_free_port()))
@@ -285,7 +279,6 @@ def test_the_health_check_fails_where_nothing_answers(image: Image) -> None:
     assert done.returncode == 1
 
 
-@needs_bundle
 def test_the_image_refuses_to_serve_everybody_without_a_keys_file(image: Image) -> None:
     done = subprocess.run(
         _command(),
@@ -300,8 +293,8 @@ def test_the_image_refuses_to_serve_everybody_without_a_keys_file(image: Image) 
     assert "SIGNALBOX_API_KEYS_FILE" in done.stderr
 
 
-@needs_bundle
 def test_the_image_holds_no_installer_and_stays_under_the_limit_with_its_bytecode(image: Image) -> None:
     environment = measured(image.venv)
     assert not {"pip", "setuptools", "huggingface_hub", "hf_xet"} & set(environment.sizes_bytes)
+    assert list(image.venv.glob("lib/*/site-packages/onnxruntime/__pycache__"))
     assert environment.total_bytes < LIMIT_BYTES, f"{environment.total_bytes / MEGABYTE:.1f} MB"

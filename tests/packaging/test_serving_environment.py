@@ -1,16 +1,18 @@
 """What serves is light: proven by an environment in which nothing else is installed."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from tests.packaging.conftest import MEGABYTE, ROOT, Environment, run
 
 HEAVY = ("torch", "transformers", "mlflow", "pandas", "sklearn", "scipy", "matplotlib", "datasets", "pyarrow", "onnx")
-UNUSED = ("huggingface_hub", "hf_xet", "setuptools")
+(UNUSED,) = (line.split() for line in re.findall(r"^UNUSED := (.*)$", (ROOT / "Makefile").read_text(), re.M))
 LIMIT_BYTES = 200 * MEGABYTE
 """The design's section 2."""
 CORE_OF_DATA = ("post", "taxonomy", "handles", "redaction", "rendering")
@@ -37,7 +39,14 @@ def test_an_environment_that_serves_stays_under_the_limit(
 
 @pytest.mark.parametrize("name", [*HEAVY, *UNUSED])
 def test_nothing_heavy_and_nothing_unused_is_installed(name: str, serving_environment: Environment) -> None:
-    assert not [package for package in serving_environment.sizes_bytes if package.split("-")[0].lower() == name]
+    installed = {canonicalize_name(package.partition("-")[0]) for package in serving_environment.sizes_bytes}
+    assert name not in installed
+
+
+def test_the_image_leaves_out_what_make_serve_leaves_out_and_the_installer() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    (left_out,) = re.findall(r"pip uninstall --yes (.*)", dockerfile)
+    assert left_out.split() == [*UNUSED, "pip"]
 
 
 def test_all_that_is_served_is_imported_without_anything_heavy(serving_environment: Environment) -> None:
@@ -45,7 +54,7 @@ def test_all_that_is_served_is_imported_without_anything_heavy(serving_environme
     done = run(serving_environment.python, "-B", "-c", SHOW_IMPORTS, *names)
     imported = json.loads(done.stdout)
     assert {"models", "serving", "onnxruntime", "tokenizers", "fastapi"} <= set(imported)
-    assert not set(imported) & {*HEAVY, *UNUSED, "tests"}
+    assert not set(imported) & {*HEAVY, *(name.replace("-", "_") for name in UNUSED), "yaml", "tests"}
 
 
 def test_the_tests_of_what_is_served_pass_without_torch(torch_free_environment: Path) -> None:
