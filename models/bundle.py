@@ -275,7 +275,7 @@ def load_bundle(directory: Path) -> Bundle:
     if not (directory / MANIFEST_FILE).is_file():
         raise BundleError(
             f"No bundle in {directory}: there is no {MANIFEST_FILE}. Wanted: a directory written by "
-            "`python -m training run`. Give its path with --bundle or SIGNALBOX_BUNDLE."
+            "`python -m training run`. Give the path of one."
         )
     known = _check_versions(directory, _read(directory, MANIFEST_FILE, _Versions))
     manifest = _read(directory, MANIFEST_FILE, Manifest)

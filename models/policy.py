@@ -26,10 +26,7 @@ class _Value(BaseModel):
 
 
 class Thresholds(_Value):
-    """From which probability on a rule fires. The default answers nothing: only evaluation loosens it.
-
-    A value above what a probability can reach is written as 1.0 with `answer_nothing`.
-    """
+    """From which probability on a rule fires. The default answers nothing: only evaluation loosens it."""
 
     simple: Probability = 1.0
     intent: Probability = 1.0

@@ -193,7 +193,7 @@ def test_a_disk_that_fails_at_the_last_step_leaves_the_old_bundle_as_it_was(
 def test_a_directory_without_a_manifest_is_no_bundle(tmp_path: Path) -> None:
     assert refusal(tmp_path / "nowhere") == (
         f"No bundle in {tmp_path}/nowhere: there is no manifest.json. Wanted: a directory written by "
-        "`python -m training run`. Give its path with --bundle or SIGNALBOX_BUNDLE."
+        "`python -m training run`. Give the path of one."
     )
 
 
