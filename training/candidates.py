@@ -25,12 +25,25 @@ from training.recipe import Precision, Recipe
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An exported graph, measured on the served path."""
+    """An exported graph, calibrated, with what it makes of the development split on the served path."""
 
     graph: Path
-    precision: Precision
-    calibration: Calibration
+    bundle: Bundle
+    """In memory only: what a predictor asks of a bundle before there is one to write."""
+    classifier: Classifier
+    guards: Guards
     development: Predictions
+
+    def predictor(self, policy: Policy) -> Predictor:
+        """The candidate as it would serve under `policy`."""
+        return Predictor(self.bundle, self.classifier, self.guards, policy=policy)
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """The candidate that was chosen, with the policy that the calibration split proves for it."""
+
+    candidate: Candidate
     held_out: Predictions
     fitted: Fitted
 
@@ -65,19 +78,16 @@ def _unwritten(graph: Path, recipe: Recipe, precision: Precision, calibration: C
 def measure_candidate(
     graph: Path, tokenizer: Path, precision: Precision, *, recipe: Recipe, splits: Splits, guards: Guards
 ) -> Candidate:
-    """The candidate of a graph: calibrated on `temperature`, its policy chosen on `development`, proven on
-    `calibration`."""
+    """The candidate of a graph: calibrated on `temperature`, measured on `development`, blind to `calibration`."""
     classifier = Classifier(graph, tokenizer, recipe.reading)
     calibration = fit_calibration(classifier, splits.part("temperature"))
     bundle = _unwritten(graph, recipe, precision, calibration)
     predictor = Predictor(bundle, classifier, guards)
     development = predict_posts(predictor, splits.part("development"))
-    held_out = predict_posts(predictor, splits.part("calibration"))
-    return Candidate(
-        graph=graph,
-        precision=precision,
-        calibration=calibration,
-        development=development,
-        held_out=held_out,
-        fitted=fit_policy(development, held_out, bundle.policy),
-    )
+    return Candidate(graph, bundle, classifier, guards, development)
+
+
+def prove(candidate: Candidate, calibration: Sequence[LabelledPost]) -> Proven:
+    """The chosen candidate proven on the calibration split. Once for a run: choosing by what is proven proves less."""
+    held_out = predict_posts(candidate.predictor(candidate.bundle.policy), calibration)
+    return Proven(candidate, held_out, fit_policy(candidate.development, held_out, candidate.bundle.policy))

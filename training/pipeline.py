@@ -18,23 +18,19 @@ from data.progress import Watch, unwatched
 from data.rendering import RENDERING_VERSION
 from data.sources import read_labelled
 from data.splits import PARTS, Splits, load_splits
-from data.taxonomy import TAXONOMY_VERSION
 from evaluation.report.page import Origin, write_report
 from evaluation.summary import Summary, summarise
 from models.bundle import (
     Bundle,
     BundleParts,
-    Encoder,
     Manifest,
-    load_bundle,
     model_version,
     sha256_of,
     write_bundle,
 )
 from models.guards import Guards, LanguageDetector
-from models.predictor import Predictor
 from training.baseline import Baseline, train_baseline
-from training.candidates import Candidate, measure_candidate
+from training.candidates import Candidate, Proven, measure_candidate, prove
 from training.card import render_card
 from training.encoder import find_encoder
 from training.errors import ExportError
@@ -57,7 +53,7 @@ Say = Callable[[str], None]
 class Exported:
     """The graph that will serve, and how it came to be chosen. `comparison` is `None` for fp32."""
 
-    candidate: Candidate
+    proven: Proven
     comparison: Comparison | None
     excluded: str | None
     fp32_difference: float
@@ -116,18 +112,18 @@ def export(recipe: Recipe, encoder: Path, weights: Path, *, splits: Splits, dire
         say(f"Quantising to INT8, left in fp32: {excluded or 'nothing'}")
         int8 = quantize_int8(fp32, directory / "int8.onnx", excluded)
         candidate = measure_candidate(int8, tokenizer, "int8", recipe=recipe, splits=splits, guards=guards)
-        comparison = compare(reference, candidate, recipe.gates)
+        comparison = compare(reference, candidate, recipe.gates, calibration_posts=len(splits.part("calibration")))
         if comparison.passed:
-            return Exported(candidate, comparison, excluded, off, tuple(refused))
+            return Exported(prove(candidate, splits.part("calibration")), comparison, excluded, off, tuple(refused))
         say("Refused: " + "; ".join(comparison.failures))
         refused.append((excluded, comparison))
-    return Exported(reference, None, None, off, tuple(refused))
+    return Exported(prove(reference, splits.part("calibration")), None, None, off, tuple(refused))
 
 
 def _export_figures(exported: Exported) -> dict[str, Any]:
     return {
-        "precision": exported.candidate.precision,
-        "size_bytes": exported.candidate.graph.stat().st_size,
+        "precision": exported.proven.candidate.bundle.manifest.precision,
+        "size_bytes": exported.proven.candidate.graph.stat().st_size,
         "fp32_difference": exported.fp32_difference,
         "left_in_fp32": exported.excluded,
         "comparison": asdict(exported.comparison) if exported.comparison else None,
@@ -138,8 +134,8 @@ def _export_figures(exported: Exported) -> dict[str, Any]:
 def _metrics(
     splits: Splits, finetuned: Finetuned, baseline: Baseline, exported: Exported, outside: Sequence[Summary]
 ) -> dict[str, Any]:
-    candidate = exported.candidate
-    policy = candidate.fitted.policy
+    proven = exported.proven
+    policy = proven.fitted.policy
     return {
         "format": "1",
         "data": {"posts": len(splits.posts), **{f"{name}_posts": len(splits.part(name)) for name in PARTS}},
@@ -150,30 +146,26 @@ def _metrics(
         },
         "baseline": asdict(baseline),
         "export": _export_figures(exported),
-        "temperatures": candidate.calibration.model_dump(),
+        "temperatures": proven.candidate.bundle.calibration.model_dump(),
         "path": {
-            "steps": len(candidate.fitted.path),
-            "tested": len(candidate.fitted.steps),
-            "certified": candidate.fitted.certified,
+            "steps": len(proven.fitted.path),
+            "tested": len(proven.fitted.steps),
+            "certified": proven.fitted.certified,
         },
-        "development": summarise(candidate.development, policy),
-        "held_out": summarise(candidate.held_out, policy),
+        "development": summarise(proven.candidate.development, policy),
+        "held_out": summarise(proven.held_out, policy),
         "outside": list(outside),
     }
 
 
-def _manifest(recipe: Recipe, graph: Path, precision: str, data_fingerprint: str) -> Manifest:
+def _manifest(candidate: Candidate, data_fingerprint: str) -> Manifest:
     created_at = datetime.now(UTC).replace(microsecond=0)
-    return Manifest.model_validate(
-        {
-            "model_version": model_version(created_at, sha256_of(graph)),
+    return candidate.bundle.manifest.model_copy(
+        update={
+            "model_version": model_version(created_at, sha256_of(candidate.graph)),
             "created_at": created_at,
-            "taxonomy": TAXONOMY_VERSION,
-            "precision": precision,
-            "encoder": Encoder(name=recipe.encoder.name, sha256=recipe.encoder.sha256),
             "git_commit": git_commit(),
             "data_fingerprint": data_fingerprint,
-            "reading": recipe.reading,
         }
     )
 
@@ -208,7 +200,7 @@ def _finish(tracking: Tracking, bundle: Bundle, exported: Exported, recipe: Reci
         languages=(),
         created_at=bundle.manifest.created_at,
     )
-    write_report(directory / "report", origin, exported.candidate.held_out, bundle.policy)
+    write_report(directory / "report", origin, exported.proven.held_out, bundle.policy)
     tracking.directory(directory / "report", "report")
     tracking.directory(bundle.directory, "bundle")
 
@@ -248,28 +240,23 @@ def make_bundle(
     _follow(tracking, recipe, finetuned, baseline)
     exported = export(recipe, encoder, finetuned.weights, splits=splits, directory=directory, say=say)
 
-    candidate = exported.candidate
-    manifest = _manifest(recipe, candidate.graph, candidate.precision, data_fingerprint)
-
-    def written(target: Path, measured: Sequence[Summary]) -> Bundle:
-        metrics = _metrics(splits, finetuned, baseline, exported, measured)
-        parts = BundleParts(
+    candidate, policy = exported.proven.candidate, exported.proven.fitted.policy
+    measured = [score_outside(candidate.predictor(policy), each) for each in measuring]
+    metrics = _metrics(splits, finetuned, baseline, exported, measured)
+    manifest = _manifest(candidate, data_fingerprint)
+    bundle = write_bundle(
+        bundle_directory,
+        BundleParts(
             manifest=manifest,
             model=candidate.graph,
             tokenizer=encoder / "tokenizer.json",
-            calibration=candidate.calibration,
-            policy=candidate.fitted.policy,
+            calibration=candidate.bundle.calibration,
+            policy=policy,
             metrics=metrics,
             recipe=recipe_toml(recipe),
-            card=render_card(manifest, recipe, candidate.fitted.policy, metrics),
-        )
-        return write_bundle(target, parts)
-
-    measured: list[Summary] = []
-    if measuring:
-        predictor = Predictor.load(written(directory / "unmeasured", []))
-        measured = [score_outside(predictor, each) for each in measuring]
-    bundle = written(bundle_directory, measured)
+            card=render_card(manifest, recipe, policy, metrics),
+        ),
+    )
     say(f"Wrote and verified {bundle_directory}")
-    _finish(tracking, load_bundle(bundle_directory), exported, recipe, directory)
+    _finish(tracking, bundle, exported, recipe, directory)
     return bundle
