@@ -22,8 +22,8 @@ from models.classifier import Classifier, Encoded, Logits
 from models.guards import Guards, LanguageDetector
 from models.policy import Decision, Facts, Policy, decide
 
-Stage = Literal["render", "tokenize", "infer", "decide"]
-STAGES: tuple[Stage, ...] = ("render", "tokenize", "infer", "decide")
+Stage = Literal["render", "tokenize", "infer", "guard", "decide"]
+STAGES: tuple[Stage, ...] = ("render", "tokenize", "infer", "guard", "decide")
 Observe = Callable[[Stage, float], None]
 """Told the seconds that a stage took for the whole call."""
 
@@ -118,7 +118,9 @@ class Predictor:
         encoded = [self._classifier.encode(pair) for pair in rendered]
         observe("tokenize", (tokenizing_done := perf_counter()) - rendering_done)
         logits = self._classifier.logits(encoded)
-        observe("infer", perf_counter() - tokenizing_done)
+        observe("infer", (inferring_done := perf_counter()) - tokenizing_done)
+        facts = [self._facts(*read) for read in zip(posts, rendered, encoded, strict=True)]
+        observe("guard", perf_counter() - inferring_done)
         calibration = self.bundle.calibration
         routes = probabilities(logits.route, calibration.route_temperature)
         intents = probabilities(logits.intent, calibration.intent_temperature)
@@ -126,10 +128,10 @@ class Predictor:
             Scores(
                 routes=routes[row],
                 intents=intents[row],
-                facts=self._facts(post, rendered[row], encoded[row]),
+                facts=facts[row],
                 tokens=encoded[row].tokens,
             )
-            for row, post in enumerate(posts)
+            for row in range(len(posts))
         ]
 
     def predict(self, posts: Sequence[Post], observe: Observe = _ignore) -> list[Prediction]:

@@ -20,7 +20,7 @@ from models.predictor import STAGES, Prediction
 from serving.errors import API_ERRORS
 from serving.wire import Versions
 
-ServingStage = Literal["queue", "render", "tokenize", "infer", "decide"]
+ServingStage = Literal["queue", "render", "tokenize", "infer", "guard", "decide"]
 SERVING_STAGES: tuple[ServingStage, ...] = ("queue", *STAGES)
 UNMATCHED = "unmatched"
 """The one route label of all paths that are not ours: a scanner must not make a series for each."""
