@@ -5,7 +5,6 @@ import shutil
 import sys
 from collections.abc import Iterator
 from ipaddress import ip_address
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +12,18 @@ from hypothesis import settings
 
 if TYPE_CHECKING:  # the environment that proves serving light has no playwright
     from playwright.sync_api import Browser
+
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+"""What keeps a browser from talking to anybody but the pages it is given."""
+BROWSER_START_MS = 240_000
+"""It takes two seconds to start; on a machine that trains a model beside it, a minute was seen."""
 
 settings.register_profile("signalbox", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("signalbox")
@@ -39,32 +50,21 @@ sys.addaudithook(_refuse_network)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks every test that asks for a browser, so that `-m "not browser"` leaves them out."""
     for item in items:
-        if "chromium" in getattr(item, "fixturenames", ()):
+        if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Path:
-    """The Chromium of this machine, found where `.ci/chromium` looks and installs."""
-    for name in (os.environ.get("CHROMIUM", "chromium"), "chromium", "chromium-browser", "google-chrome"):
-        if found := shutil.which(name):
-            return Path(found)
-    store = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH", Path.home() / ".cache" / "ms-playwright"))
-    for found_there in sorted(store.glob("chromium-*/chrome-*/*")):
-        if found_there.name in ("chrome", "Chromium.app"):
-            return found_there
-    pytest.fail("No Chromium was found; wanted the command `chromium` or CHROMIUM=/path. Run `make chromium`.")
-
-
 @pytest.fixture(scope="module")
-def browser(chromium: Path) -> Iterator["Browser"]:
-    """A headless browser for the tests of one module; it talks to nobody but the pages it is given."""
+def browser() -> Iterator["Browser"]:
+    """A headless Chromium for the tests of one module: the system's, else Playwright's, as `.ci/chromium`."""
     from playwright.sync_api import sync_playwright
 
-    quiet = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+    names = (os.environ.get("CHROMIUM", "chromium"), "chromium", "chromium-browser", "google-chrome")
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=chromium, args=[*quiet, "--disable-sync", "--no-first-run"]
-        )
+        own = playwright.chromium.executable_path
+        path = next(filter(None, map(shutil.which, (*names, own))), None)
+        if path is None:
+            pytest.fail(f"No Chromium: neither {', '.join(names)} nor {own} is there. Type `make chromium`.")
+        launched = playwright.chromium.launch(executable_path=path, args=list(QUIET), timeout=BROWSER_START_MS)
         yield launched
         launched.close()

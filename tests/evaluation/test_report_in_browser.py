@@ -1,7 +1,5 @@
 """The confusion report as people meet it: opened from disk in Chromium, by mouse and by keyboard."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,30 +15,9 @@ from tests.fakes import BOLD_POLICY
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-pytestmark = pytest.mark.browser
 TIMEOUT_MS = 240_000
 """A browser takes two seconds to start; on a machine that trains a model beside it, a minute was seen."""
-ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 HOSTILE = 'my parcel </script><script>document.title="broken"</script><img src=x onerror="document.title=1">'
-
-
-def _chromium() -> str | None:
-    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
-    return next((found for name in names if name and (found := shutil.which(name))), None)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        built_in = Path(playwright.chromium.executable_path)
-        path = _chromium() or (str(built_in) if built_in.exists() else None)
-        if path is None:
-            pytest.skip("no Chromium was found: `make chromium` installs one, CHROMIUM=/path names one")
-        opened = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS), timeout=TIMEOUT_MS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

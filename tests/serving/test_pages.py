@@ -1,9 +1,7 @@
 """The two pages: what they may load, and, in Chromium, what a person sees on them."""
 
 import json
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,18 +62,6 @@ def test_every_input_of_the_page_has_a_label() -> None:
 # in Chromium
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    from playwright.sync_api import sync_playwright
-
-    names = (os.environ.get("CHROMIUM", "chromium"), "chromium", "chromium-browser", "google-chrome")
-    found = next(filter(None, map(shutil.which, names)), None)  # `None` leaves the choice to Playwright
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def open_page(browser: "Browser") -> Iterator[OpenPage]:
     """Opens a page of a server; afterwards nothing may have been asked of anybody else, and no error have been said."""
@@ -103,7 +89,6 @@ def open_page(browser: "Browser") -> Iterator[OpenPage]:
     assert not errors
 
 
-@pytest.mark.browser
 @pytest.mark.parametrize(("size", "scheme"), [(SIZES[0], "light"), (SIZES[1], "dark")], ids=["wide", "narrow"])
 def test_a_post_is_typed_and_its_decision_seen(
     open_page: OpenPage, serving_address: str, size: tuple[int, int], scheme: str
@@ -144,7 +129,6 @@ def test_a_post_is_typed_and_its_decision_seen(
     }
 
 
-@pytest.mark.browser
 def test_the_examples_show_the_ways_a_post_can_go(open_page: OpenPage, serving_address: str) -> None:
     page = open_page(serving_address)
     assert "policy 7" in page.get_by_text("model 2026.11.22+fake00").inner_text()
@@ -157,7 +141,6 @@ def test_the_examples_show_the_ways_a_post_can_go(open_page: OpenPage, serving_a
         page.locator("#action", has_text=action).wait_for()
 
 
-@pytest.mark.browser
 def test_the_keyboard_alone_is_enough(open_page: OpenPage, serving_address: str) -> None:
     page = open_page(serving_address)
     page.get_by_label("Text", exact=True).focus()
@@ -168,7 +151,6 @@ def test_the_keyboard_alone_is_enough(open_page: OpenPage, serving_address: str)
     assert page.evaluate("document.activeElement.id") == "platform"
 
 
-@pytest.mark.browser
 def test_a_post_that_is_refused_is_explained_and_given_to_an_agent(open_page: OpenPage, serving_address: str) -> None:
     page = open_page(serving_address)
     page.get_by_label("Text", exact=True).fill("parcel")
@@ -180,7 +162,6 @@ def test_a_post_that_is_refused_is_explained_and_given_to_an_agent(open_page: Op
     assert not page.locator("#scores").is_visible()
 
 
-@pytest.mark.browser
 def test_a_server_with_keys_can_be_tried_with_one(
     open_page: OpenPage, make_predictor: MakePredictor, tmp_path: Path
 ) -> None:
@@ -200,7 +181,6 @@ def test_a_server_with_keys_can_be_tried_with_one(
         page.get_by_text("model 2026.11.22+fake00").wait_for()
 
 
-@pytest.mark.browser
 def test_the_interface_can_be_read_and_tried_without_a_network(open_page: OpenPage, serving_address: str) -> None:
     page = open_page(serving_address, "/docs")
     page.locator(".opblock-summary", has_text="/v1/predict").first.click()
