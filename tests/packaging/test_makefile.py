@@ -1,6 +1,8 @@
 """The make targets: help for each, and four facts where one cannot run."""
 
+import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -101,3 +103,32 @@ def test_the_last_lines_of_ci_are_those_of_the_tests() -> None:
     lines = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line and not line.startswith("#")]
     assert lines[0] == "set -euo pipefail"
     assert [line.split()[:2] for line in lines[-2:]] == [["make", "check"], ["make", "test"]]
+
+
+def test_a_machine_without_a_browser_and_without_the_right_to_install_one_is_told_what_to_do(tmp_path: Path) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("bash", "cat", "id", "ls"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    done = subprocess.run(
+        [ROOT / ".ci" / "chromium"],
+        env={"PATH": str(tools), "HOME": str(tmp_path), "PY": str(shutil.which("false"))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.endswith(
+        "The browser tests cannot run: no Chromium was found, and none could be installed. Wanted: the command "
+        "`chromium`, or\nCHROMIUM=/path/to/one. On Debian or Ubuntu an administrator types `apt-get install chromium`; "
+        'all tests but these run\nwith `.venv/bin/python -m pytest -m "not browser"`.\n'
+    )
+
+
+def test_a_browser_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    browser = tmp_path / "my-chromium"
+    browser.write_text("#!/bin/sh\n")
+    browser.chmod(0o755)
+    environment = {"PATH": os.environ["PATH"], "CHROMIUM": str(browser), "PY": "false", "HOME": str(tmp_path)}
+    done = subprocess.run([ROOT / ".ci" / "chromium"], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
