@@ -19,12 +19,13 @@ from models.policy import Decision, Policy, Thresholds
 class Closings:
     """What `[n]` posts would come to if only the thresholds `simple` and `intent` stood between them and a machine.
 
-    `closable`: no other rule holds the post back. `wrong`: closing it would be an error. `simple` and `intent` are
-    the probabilities that the two thresholds are compared with.
+    `closable`: no other rule holds the post back. `wrong`: closing it would be an error. `other_need`: it would be
+    answered for another need. `simple` and `intent` are the probabilities that the two thresholds are compared with.
     """
 
     closable: BoolArray
     wrong: BoolArray
+    other_need: BoolArray
     simple: FloatArray
     intent: FloatArray
 
@@ -41,18 +42,22 @@ def wide_open(thresholds: Thresholds) -> Thresholds:
 
 
 def wrongly_closed(predictions: Predictions, decisions: list[Decision], policy: Policy) -> BoolArray:
-    """Which posts are closed by `decisions` and should not have been, or were answered for another need, `[n]`.
+    """Which posts are closed by `decisions` and should not have been, `[n]`.
 
-    An automatic answer is wrong where the route is not simple or the intent is another one; closing without a reply
-    is wrong where the route is not simple or the true intent wants a reply.
+    Closing is wrong where the route is not simple; closing without a reply also where the true intent wants one.
     """
     silent_intents = [INTENTS.index(intent) for intent in policy.no_reply_intents]
     not_simple = ~predictions.is_route("simple")
-    other_need = predictions.predicted_intents != predictions.intents
     wants_reply = ~np.isin(predictions.intents, silent_intents)
-    answered = np.array([decision.action == "auto_answer" for decision in decisions], dtype=np.bool_)
+    closed = np.array([decision.closed_by_machine for decision in decisions], dtype=np.bool_)
     silent = np.array([decision.action == "no_reply" for decision in decisions], dtype=np.bool_)
-    return np.asarray((answered & (not_simple | other_need)) | (silent & (not_simple | wants_reply)))
+    return np.asarray((closed & not_simple) | (silent & wants_reply))
+
+
+def other_need(predictions: Predictions, decisions: list[Decision]) -> BoolArray:
+    """Which posts are answered by `decisions` for another need than the true one, `[n]`."""
+    answered = np.array([decision.action == "auto_answer" for decision in decisions], dtype=np.bool_)
+    return np.asarray(answered & (predictions.predicted_intents != predictions.intents))
 
 
 def read_closings(predictions: Predictions, policy: Policy) -> Closings:
@@ -62,6 +67,7 @@ def read_closings(predictions: Predictions, policy: Policy) -> Closings:
     return Closings(
         closable=np.array([decision.closed_by_machine for decision in decisions], dtype=np.bool_),
         wrong=wrongly_closed(predictions, decisions, opened),
+        other_need=other_need(predictions, decisions),
         simple=predictions.route_probabilities[:, ROUTES.index("simple")],
         intent=predictions.intent_probabilities.max(axis=1, initial=0.0),
     )

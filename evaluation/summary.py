@@ -14,7 +14,7 @@ import numpy as np
 from data.dependencies import needs_group
 from data.taxonomy import INTENTS, ROUTES
 from evaluation.certificates import LEAKS
-from evaluation.closings import wrongly_closed
+from evaluation.closings import other_need, wrongly_closed
 from evaluation.metrics import (
     INTERVAL_CONFIDENCE,
     Estimate,
@@ -112,6 +112,10 @@ def _decisions(predictions: Predictions, decisions: list[Decision], policy: Poli
         "simple_closed": _exact_share(closed, predictions.is_route("simple")),
         "leak": {route: _exact_share(closed, predictions.is_route(route)) for route in LEAKS.values()},
         "wrong": _exact_share(wrong, closed),
+        "other_need": _exact_share(
+            other_need(predictions, decisions),
+            np.array([decision.action == "auto_answer" for decision in decisions], dtype=np.bool_),
+        ),
         "by_true_route": {action: {route: pairs[action, route] for route in ROUTES} for action in ACTIONS},
         "reasons": dict(sorted(reasons.items())),
     }

@@ -75,7 +75,7 @@ class RiskBudget(_Value):
     """What the thresholds must hold, each with `confidence`: shares between 0 and 1.
 
     `leak_sensitive` and `leak_influencer` are shares of the posts of that route that a machine closes;
-    `wrong` is the share of the machine's own closings that it should not have made or that met another need.
+    `wrong` is the share of the machine's own closings that it should not have made (`docs/decisions/0009`).
     """
 
     leak_sensitive: Probability = 0.02

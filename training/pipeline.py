@@ -114,10 +114,10 @@ def export(recipe: Recipe, encoder: Path, weights: Path, *, splits: Splits, dire
         candidate = measure_candidate(int8, tokenizer, "int8", recipe=recipe, splits=splits, guards=guards)
         comparison = compare(reference, candidate, recipe.gates, calibration_posts=len(splits.part("calibration")))
         if comparison.passed:
-            return Exported(prove(candidate, splits.part("calibration")), comparison, excluded, off, tuple(refused))
+            return Exported(prove(candidate, splits), comparison, excluded, off, tuple(refused))
         say("Refused: " + "; ".join(comparison.failures))
         refused.append((excluded, comparison))
-    return Exported(prove(reference, splits.part("calibration")), None, None, off, tuple(refused))
+    return Exported(prove(reference, splits), None, None, off, tuple(refused))
 
 
 def _export_figures(exported: Exported) -> dict[str, Any]:

@@ -27,9 +27,17 @@ from training.errors import ExportError
 
 INT8_LARGEST = 127
 OPERATORS = ("MatMul", "Attention")
-EXCLUSIONS = ("", r"(?<!attention)/output/dense", r"/output/dense|/intermediate/dense")
-"""What is left in fp32, from nothing to all of the feed-forward layers, until the gates are passed: expressions that
-node names are searched for, the empty one matching none."""
+EXCLUSIONS = (
+    "",
+    r"layer\.0/output/dense",
+    r"layer\.[01]/output/dense",
+    r"layer\.[012]/output/dense",
+    r"layer\.\d+/output/dense",
+    r"/output/dense|/intermediate/dense",
+)
+"""What is left in fp32 until the gates are passed, from nothing over the feed-forward outputs (whose inputs have the
+largest outliers; the earliest layers first, through whose errors all others compute) to all of the feed-forward
+layers: expressions that node names are searched for, the empty one matching none."""
 _SMALLEST_SCALE = 1e-6
 """Below this a token's activations are as good as zero; it only keeps the division defined."""
 

@@ -71,8 +71,9 @@ def test_a_budget_of_everything_is_held_by_everything(events: int) -> None:
 def test_certificates_count_what_the_policy_closes() -> None:
     predictions = predict_posts(predictor(), labelled_posts(10, 1), progress=False)
     counted = {each.risk: (each.events, each.trials, each.certified) for each in certify(BOLD_POLICY, predictions)}
-    # Of WRONG, one sensitive and one influencer post say "parcel"; a complex one too, and one meets another need.
-    assert counted == {"leak_sensitive": (1, 21, False), "leak_influencer": (1, 11, False), "wrong": (4, 34, False)}
+    # Of WRONG, one sensitive and one influencer post say "parcel"; a complex one too. One more meets another
+    # need, which is counted apart.
+    assert counted == {"leak_sensitive": (1, 21, False), "leak_influencer": (1, 11, False), "wrong": (3, 34, False)}
 
 
 def test_a_policy_that_answers_nothing_leaks_nothing_and_proves_nothing_of_its_answers() -> None:

@@ -81,17 +81,20 @@ def test_closings_are_those_of_the_policy_itself(policy: Policy) -> None:
     assert closed.tolist() == [decision.closed_by_machine for decision in decisions]
 
 
-def test_an_answer_to_another_need_is_wrong_and_silence_is_judged_by_the_true_intent() -> None:
+def test_an_answer_to_another_need_is_counted_apart_and_silence_is_judged_by_the_true_intent() -> None:
     posts = labelled_posts(copies=1, wrong_copies=1)
     closings = read_closings(predict_posts(predictor(), posts, progress=False), BOLD_POLICY)
     closed = closings.closed(BOLD_POLICY.thresholds)
     judged = {(post.text.split(" at ")[0], bool(closings.wrong[row])) for row, post in enumerate(posts) if closed[row]}
+    elsewhere = {post.text.split(" at ")[0] for row, post in enumerate(posts) if closed[row] & closings.other_need[row]}
+    assert "can I change the address of my parcel" in elsewhere
+    assert not elsewhere & {"where do I track my parcel please", "lol what a game that was last night"}
     assert judged == {
         ("where do I track my parcel please", False),
         ("thanks to the lady", False),
         ("lol what a game that was last night", False),
         ("my parcel came with another customer's letter in it", True),
         ("the parcel was due tuesday and never came", True),
-        ("can I change the address of my parcel", True),
+        ("can I change the address of my parcel", False),
         ("my show covers your parcel service tonight", True),
     }

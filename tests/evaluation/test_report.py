@@ -47,7 +47,7 @@ def test_the_worst_cases_stand_first_and_the_most_confident_among_them() -> None
 
 def test_a_case_holds_both_labels_and_the_decision() -> None:
     case = next(case for case in read_cases(_predictions(), BOLD_POLICY) if case.text.startswith("can I change"))
-    assert (case.kind, case.true_route, case.predicted_route) == ("wrong_closing", "simple", "simple")
+    assert (case.kind, case.true_route, case.predicted_route) == ("wrong_intent", "simple", "simple")
     assert (case.true_intent, case.predicted_intent) == ("change_cancel", "order_status")
     assert case.confidence == case.intent_probability
     assert (case.action, case.queue) == ("auto_answer", "auto")

@@ -27,7 +27,9 @@ def test_the_figures_are_those_counted_by_hand() -> None:
     assert SUMMARY["route"]["confusion"] == [[31, 1, 0, 0], [1, 20, 0, 0], [1, 0, 20, 0], [1, 0, 0, 10]]
     assert SUMMARY["decisions"]["leak"]["sensitive"]["events"] == 1
     assert SUMMARY["decisions"]["leak"]["influencer"]["events"] == 1
-    assert SUMMARY["decisions"]["wrong"]["value"] == pytest.approx(4 / 34)
+    assert SUMMARY["decisions"]["wrong"]["value"] == pytest.approx(3 / 34)
+    assert SUMMARY["decisions"]["other_need"]["trials"] == 24
+    assert SUMMARY["decisions"]["other_need"]["events"] >= 1
     assert SUMMARY["decisions"]["automatic_share"]["value"] == pytest.approx(34 / 85)
     assert SUMMARY["decisions"]["by_true_route"]["no_reply"] == {
         "simple": 10, "complex": 0, "sensitive": 0, "influencer": 0,

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
+from data.taxonomy import INTENTS
 from evaluation.certificates import certify
 from evaluation.predictions import Predictions
 from evaluation.thresholds import LADDER_STEPS, choose_path, fit_policy, specialist_threshold, walk
@@ -130,7 +131,9 @@ def _true_risks(population: Predictions, thresholds: Thresholds) -> dict[str, fl
     simple, _, sensitive, influencer = population.route_probabilities.T
     closed = (sensitive < thresholds.sensitive) & (influencer < thresholds.influencer) & (simple >= thresholds.simple)
     closed &= (population.intent_probabilities.max(axis=1) >= thresholds.intent) & (not thresholds.answer_nothing)
-    wrong = (population.routes != 0) | (population.predicted_intents != population.intents)
+    silent = INTENTS.index("not_service")
+    left_waiting = (population.predicted_intents == silent) & (population.intents != silent)
+    wrong = (population.routes != 0) | left_waiting
     return {
         "leak_sensitive": float(closed[population.routes == 2].mean()),
         "leak_influencer": float(closed[population.routes == 3].mean()),
