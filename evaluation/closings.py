@@ -9,10 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.taxonomy import INTENTS, ROUTES
+from data.taxonomy import INTENTS, ROUTES, Intent
 from evaluation.predictions import BoolArray, Predictions
 from models.calibration import FloatArray
 from models.policy import Decision, Policy, Thresholds
+
+NEEDS_NO_REPLY: tuple[Intent, ...] = ("praise", "not_service")
+"""Intents that lose nothing by silence: "no answer is needed at all (thanks, praise, chatter, spam)", says the
+labelling guide of simple posts. Whether thanks are answered all the same is the policy's business."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,9 +50,9 @@ def wrongly_closed(predictions: Predictions, decisions: list[Decision], policy: 
 
     Closing is wrong where the route is not simple; closing without a reply also where the true intent wants one.
     """
-    silent_intents = [INTENTS.index(intent) for intent in policy.no_reply_intents]
+    content = {INTENTS.index(intent) for intent in (*policy.no_reply_intents, *NEEDS_NO_REPLY)}
     not_simple = ~predictions.is_route("simple")
-    wants_reply = ~np.isin(predictions.intents, silent_intents)
+    wants_reply = ~np.isin(predictions.intents, sorted(content))
     closed = np.array([decision.closed_by_machine for decision in decisions], dtype=np.bool_)
     silent = np.array([decision.action == "no_reply" for decision in decisions], dtype=np.bool_)
     return np.asarray((closed & not_simple) | (silent & wants_reply))

@@ -8,7 +8,7 @@ the first true one on the path is tested at level d once. No later test runs unl
 
 How the path is chosen (development split):
 
-1. `sensitive` and `influencer`: the lowest thresholds at which at most 5 % of the posts that need no specialist go to
+1. `sensitive` and `influencer`: the lowest thresholds at which at most 10 % of the posts that need no specialist go to
    one on that score; between 0.02 and 0.5. They stay the same along the path.
 2. `simple` goes down a ladder of at most 200 values, from the most confident closable post to 0.5, where the post is
    still more likely simple than all else together.
@@ -40,9 +40,10 @@ with needs_group("evaluate", "Fitting thresholds"):
     from scipy.special import bdtr
     from scipy.stats import binom
 
-FALSE_ALARMS = 0.05
+FALSE_ALARMS = 0.10
 """The share of simple and complex posts that each specialist threshold may send to specialists. With sensitive posts
-at a tenth of a feed, a queue at this line holds about two real ones to every false one."""
+at a tenth of a feed, a queue at this line holds about one real one to every false one: it costs specialists time,
+and the alternative costs customers."""
 MIN_SPECIALIST, MAX_SPECIALIST = 0.02, 0.5
 MIN_SIMPLE = 0.5
 LADDER_STEPS = 200

@@ -132,7 +132,8 @@ def _true_risks(population: Predictions, thresholds: Thresholds) -> dict[str, fl
     closed = (sensitive < thresholds.sensitive) & (influencer < thresholds.influencer) & (simple >= thresholds.simple)
     closed &= (population.intent_probabilities.max(axis=1) >= thresholds.intent) & (not thresholds.answer_nothing)
     silent = INTENTS.index("not_service")
-    left_waiting = (population.predicted_intents == silent) & (population.intents != silent)
+    content = (population.intents == silent) | (population.intents == INTENTS.index("praise"))
+    left_waiting = (population.predicted_intents == silent) & ~content
     wrong = (population.routes != 0) | left_waiting
     return {
         "leak_sensitive": float(closed[population.routes == 2].mean()),
