@@ -1,0 +1,144 @@
+"""Batches, dropped authors, rough texts and padding: what training sees of the posts."""
+
+import random
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from data.rendering import Rendered, render
+from data.taxonomy import INTENTS, ROUTES, Route
+from tests.data.strategies import labelled
+from training.examples import Encoder, make_example, order_batches, roughen, training_pair
+
+MARKS = ("[link]", "[card]", "[phone]", "[email]", "[iban]", "[account]", "[national_id]", "@authority", "@press")
+MARK = re.compile(r"\[(?:link|card|phone|email|iban|account|national_id)\]|@(?:user|press|authority)\b")
+lengths = st.lists(st.integers(3, 60), min_size=1, max_size=200)
+seeds = st.integers(0, 2**32 - 1)
+words = st.sampled_from(
+    [*MARKS, "@user", "broken", "again", "don't", "why?!", "12.50", "#great deal", "ok", "\u00e9t\u00e9"]
+)
+texts = st.lists(st.tuples(words, st.sampled_from(["", ".", ",", "!", '"', "-"])), min_size=1, max_size=12).map(
+    lambda pairs: " ".join(word + ending for word, ending in pairs)
+)
+
+
+@given(lengths=lengths, batch_posts=st.integers(1, 20), seed=seeds, epoch=st.integers(0, 50))
+def test_every_post_is_in_exactly_one_batch_of_an_epoch(
+    lengths: list[int], batch_posts: int, seed: int, epoch: int
+) -> None:
+    batches = order_batches(lengths, batch_posts, seed, epoch)
+    assert sorted(place for batch in batches for place in batch) == list(range(len(lengths)))
+    assert all(1 <= len(batch) <= batch_posts for batch in batches)
+    assert len(batches) == len(order_batches(lengths, batch_posts, seed, 0))
+
+
+@given(lengths=lengths, seed=seeds, epoch=st.integers(0, 50))
+def test_the_batches_of_an_epoch_are_the_same_every_time(lengths: list[int], seed: int, epoch: int) -> None:
+    assert order_batches(lengths, 8, seed, epoch) == order_batches(lengths, 8, seed, epoch)
+
+
+def test_another_epoch_or_seed_has_other_batches() -> None:
+    lengths = [10 + place % 7 for place in range(100)]
+    orders = [order_batches(lengths, 8, seed, epoch) for seed in (0, 1) for epoch in (0, 1, 2)]
+    assert len({str(order) for order in orders}) == len(orders)
+    assert len({str(sorted(map(sorted, order))) for order in orders}) == len(orders)
+
+
+def test_a_batch_holds_posts_of_like_length() -> None:
+    draw = random.Random(0)
+    lengths = [draw.randrange(5, 100) for _ in range(400)]
+    spreads = [
+        max(lengths[place] for place in batch) - min(lengths[place] for place in batch)
+        for batch in order_batches(lengths, 16, 0, 0)
+    ]
+    assert max(spreads) < 15
+
+
+def test_an_example_knows_its_labels_and_both_its_renderings() -> None:
+    post = labelled("a", "love it", route="simple", intent="praise", author={"handle": "sue", "followers": 12})
+    example = make_example(post)
+    assert (ROUTES[example.route], INTENTS[example.intent]) == ("simple", "praise")
+    assert example.full == render(post)
+    assert "followers" in example.full.context
+    assert example.anonymous.text == example.full.text
+    assert "followers" not in example.anonymous.context
+
+
+@pytest.mark.parametrize("followers", [None, 300, 10_000, 60_000])
+@pytest.mark.parametrize("route", ROUTES)
+def test_an_influencer_never_loses_its_author_and_everybody_else_may(route: Route, followers: int | None) -> None:
+    post = labelled("a", "hi there", route=route, author={"followers": followers, "bio": "writes"})
+    example = make_example(post)
+    contexts = {training_pair(example, 1.0, 0.0, random.Random(seed)).context for seed in range(20)}
+    assert contexts == {example.full.context if route == "influencer" else example.anonymous.context}
+    assert example.full.context != example.anonymous.context
+
+
+def test_authors_are_dropped_and_texts_roughened_as_often_as_asked() -> None:
+    example = make_example(labelled("a", "the router is broken again", author={"handle": "sue", "followers": 12}))
+    draw = random.Random(0)
+    pairs = [training_pair(example, 0.3, 0.6, draw) for _ in range(2_000)]
+    anonymous = sum(pair.context == example.anonymous.context for pair in pairs) / len(pairs)
+    rough = sum(pair.text != example.full.text for pair in pairs) / len(pairs)
+    assert anonymous == pytest.approx(0.3, abs=0.04)
+    # Where nothing can be made rough, as a leading mention that is not there, the text stays as it was.
+    assert 0.3 < rough < 0.6
+
+
+@given(text=texts, seed=seeds)
+def test_a_rough_text_keeps_every_mask_and_role_and_is_never_empty(text: str, seed: int) -> None:
+    rough = roughen(text, random.Random(seed))
+    assert rough.strip()
+    # Only a mention of nobody in particular may go, from the front, or come there; and a link may come at the end.
+    kept = [mark for mark in MARK.findall(rough) if mark not in ("@user", "[link]")]
+    assert kept == [mark for mark in MARK.findall(text) if mark not in ("@user", "[link]")]
+    assert rough.count("[link]") - text.count("[link]") in (0, 1)
+
+
+@given(text=st.text(min_size=1), seed=seeds)
+def test_any_text_can_be_made_rough_and_the_same_draw_makes_it_the_same(text: str, seed: int) -> None:
+    rough = roughen(text, random.Random(seed))
+    assert rough
+    assert rough == roughen(text, random.Random(seed))
+
+
+@given(text=st.lists(st.sampled_from(["router", "broken", "again"]), min_size=4, max_size=9).map(" ".join), seed=seeds)
+def test_a_rough_text_differs_in_few_letters(text: str, seed: int) -> None:
+    rough = roughen(text, random.Random(seed)).removesuffix(" [link]").replace("@user ", "")
+    changed = [word for word in rough.split() if word not in ("router", "broken", "again")]
+    assert len(rough.split()) == len(text.split())
+    assert len(changed) <= max(1, len(text.split()) // 8)
+
+
+@pytest.fixture(scope="module")
+def batcher(encoder: Path) -> Encoder:
+    return Encoder(Tokenizer.from_file(str(encoder / "tokenizer.json")), window_tokens=48)
+
+
+def test_a_batch_is_padded_to_its_longest_post(batcher: Encoder) -> None:
+    pairs = [Rendered(text="track my parcel", context="x"), Rendered(text="thanks", context="x")]
+    batch = batcher.batch(pairs, [(0, 3), (2, 5)])
+    assert batch.input_ids.shape == batch.attention_mask.shape == batch.token_type_ids.shape == (2, 7)
+    assert batch.attention_mask.sum(1).tolist() == [7, 5]
+    assert batch.attention_mask[1].tolist() == [1, 1, 1, 1, 1, 0, 0]
+    assert (batch.input_ids[batch.attention_mask == 0] == 0).all()
+    assert batch.token_type_ids[0].tolist() == [0, 0, 0, 0, 0, 1, 1]
+    assert (batch.routes.tolist(), batch.intents.tolist()) == ([0, 2], [3, 5])
+    assert batch.input_ids.dtype == torch.long
+
+
+def test_a_long_post_is_cut_to_one_window(batcher: Encoder) -> None:
+    batch = batcher.batch([Rendered(text="router " * 90, context="x")], [(0, 0)])
+    assert batch.input_ids.shape == (1, 48)
+
+
+def test_lengths_are_those_of_the_post_with_its_author(batcher: Encoder) -> None:
+    example = make_example(labelled("a", "track my parcel", platform="x", author={"followers": 5}))
+    (length,) = batcher.lengths([example])
+    assert length == batcher.batch([example.full], [(0, 0)]).input_ids.shape[1]
+    assert length > batcher.batch([example.anonymous], [(0, 0)]).input_ids.shape[1]
