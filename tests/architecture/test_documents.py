@@ -36,7 +36,7 @@ def verbs_of(package: str) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-m", package, "--help"], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    return set(re.findall(r"^ {2,}([a-z][a-z-]*)\b", done.stdout, re.M)) if done.returncode == 0 else set()
+    return set(re.findall(r"^ {2,}([a-z][a-z0-9-]*)\b", done.stdout, re.M)) if done.returncode == 0 else set()
 
 
 @every_document
@@ -49,7 +49,7 @@ def test_every_make_target_in_a_document_exists(path: Path) -> None:
 def test_every_command_in_a_document_exists(path: Path) -> None:
     for line in code_of(path):
         for package, verb in re.findall(
-            r"python -m (data|models|evaluation|training|serving)\b ?([a-z][a-z-]*)?", line
+            r"python -m (data|models|evaluation|training|serving)\b ?([a-z][a-z0-9-]*)?", line
         ):
             assert verbs_of(package), f"python -m {package} has no commands"
             assert not verb or verb in verbs_of(package), f"python -m {package} has no verb {verb}"
