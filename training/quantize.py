@@ -36,8 +36,8 @@ EXCLUSIONS = (
     r"/output/dense|/intermediate/dense",
 )
 """What is left in fp32 until the gates are passed, from nothing over the feed-forward outputs (whose inputs have the
-largest outliers; the earliest layers first, through whose errors all others compute) to all of the feed-forward
-layers: expressions that node names are searched for, the empty one matching none."""
+largest outliers; the earliest layers first, through whose errors all others compute) to all MatMuls outside the fused
+attention: expressions that node names are searched for, the empty one matching none."""
 _SMALLEST_SCALE = 1e-6
 """Below this a token's activations are as good as zero; it only keeps the division defined."""
 
