@@ -64,4 +64,4 @@ def test_the_tests_of_what_is_served_pass_without_torch(torch_free_environment: 
     done = run(torch_free_environment, "-m", "pytest", *options, *paths)
     last = done.stdout.strip().splitlines()[-1]
     assert " passed" in last
-    assert "failed" not in last
+    assert not re.search(r"\b\d+ (?:failed|errors?)\b", last)  # "1 xfailed" is an open shortfall, not a failure
