@@ -21,22 +21,12 @@ from pathlib import Path
 
 import pytest
 
+from serving.wire import EXAMPLE_POST
 from tests.packaging.conftest import MEGABYTE, ROOT, made_once, measured, run
 from tests.packaging.test_serving_environment import LIMIT_BYTES
 
 START_S, STOP_S = 60, 15
 """Far above what was measured (3 s and under 1 s): a shared machine may be slow, a test may not hang."""
-EXAMPLE = {
-    "id": "1059",
-    "text": "where do I track my parcel?",
-    "platform": "x",
-    "lang": None,
-    "author": {"handle": "@tobes", "followers": 212, "verified": False, "bio": "leeds | snow"},
-    "reach": {"reposts": 0, "replies": 1, "likes": 0},
-    "in_reply_to": None,
-    "posted_at": "2026-11-22T09:00:00Z",
-}
-"""The design's section 5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +246,7 @@ def test_the_image_serves_from_files_that_nobody_can_write(image: Image, started
     before = image.files()
     _wait_until_ready(started)
     assert started.ask("/readyz")[0] == 200
-    status, answer = started.ask("/v1/predict", EXAMPLE)
+    status, answer = started.ask("/v1/predict", EXAMPLE_POST)
     assert status == 200
     assert answer["id"] == "1059"
     assert set(answer) == {"id", "prediction_id", "route", "intent", "decision", "due", "truncated", "versions"}
