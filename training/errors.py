@@ -4,6 +4,7 @@ TrainingError
 ├── RecipeError      the recipe is missing or does not fit
 ├── EncoderError     no place has the pretrained weights
 ├── DivergedError    the loss is no number any more
+├── WorkLostError    a process that trained was ended from outside
 └── ExportError      the graph is not what the network is, or cannot be quantised
 """
 
@@ -22,6 +23,10 @@ class EncoderError(TrainingError):
 
 class DivergedError(TrainingError):
     """Training came to a loss that is no finite number."""
+
+
+class WorkLostError(TrainingError):
+    """A process that did a part of the work ended without giving its result."""
 
 
 class ExportError(TrainingError):

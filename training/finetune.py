@@ -29,6 +29,7 @@ from evaluation.metrics import accuracy, macro_f1
 from training.errors import DivergedError
 from training.examples import Batch, Encoder, Example, make_example, order_batches, training_pair
 from training.network import Network, build_network
+from training.processes import work_side_by_side
 from training.recipe import MAX_MEMBERS, FinetuneRecipe, Recipe
 
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -74,7 +75,7 @@ class Finetuned:
 
     @property
     def seconds(self) -> float:
-        """Time spent training, over all members and all sittings of the run."""
+        """The members' training times added up, over all sittings; side by side they overlap."""
         return sum(member.history[-1].seconds for member in self.members)
 
 
@@ -277,6 +278,39 @@ def average_weights(files: Sequence[Path], average: Path) -> Path:
     return average
 
 
+@dataclass(frozen=True, slots=True)
+class _MemberWork:
+    """The training of one member as a piece of work that any process can do."""
+
+    recipe: Recipe
+    number: int
+    encoder_directory: Path
+    examples: tuple[Example, ...]
+    development: tuple[Example, ...]
+    directory: Path
+    checkpoint_every_s: float
+
+    def __call__(self, watch: Watch) -> Member:
+        settings = self.recipe.finetune
+        encoder = read_encoder(self.recipe, self.encoder_directory)
+        network = build_network(self.encoder_directory, settings.dropout, self.recipe.seed)  # all start alike
+        run = _Run(settings, self.recipe.seed * MAX_MEMBERS + self.number, network, encoder, self.examples)
+        what = f"fine-tuning {self.number + 1} of {settings.members}"
+        return _train_member(run, self.development, self.directory, Watched(watch, what, self.checkpoint_every_s))
+
+
+def read_encoder(recipe: Recipe, encoder_directory: Path) -> Encoder:
+    """Rendered pairs to tensors, with the tokenizer of the encoder and the window of the recipe."""
+    return Encoder(Tokenizer.from_file(str(encoder_directory / "tokenizer.json")), recipe.reading.window_tokens)
+
+
+def _train_members(works: Sequence[_MemberWork], processes: int, steps: int, watch: Watch) -> list[Member]:
+    if processes == 1:
+        return [work(watch) for work in works]
+    what = f"fine-tuning {len(works)} members, {processes} at a time"
+    return work_side_by_side(works, processes=processes, watch=watch, what=what, total=steps * len(works))
+
+
 def finetune(
     recipe: Recipe,
     encoder_directory: Path,
@@ -286,26 +320,28 @@ def finetune(
     *,
     watch: Watch = unwatched,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
+    processes: int = 1,
 ) -> Finetuned:
     """The fine-tuned weights in `directory`, going on from the checkpoints that an earlier sitting left there.
 
-    `directory` belongs to one recipe and one set of posts; the caller sees to that.
+    `directory` belongs to one recipe and one set of posts; the caller sees to that. With more than one of `processes`
+    members are trained side by side, the threads of torch shared out among them.
 
     Raises:
         DivergedError: when the loss of an epoch is no finite number.
     """
     settings = recipe.finetune
-    tokenizer = Tokenizer.from_file(str(encoder_directory / "tokenizer.json"))
-    encoder = Encoder(tokenizer, recipe.reading.window_tokens)
-    examples = [make_example(post) for post in watch(train, "rendering", len(train))]
-    held = [make_example(post) for post in development]
-    members, files = [], []
-    for number in range(settings.members):
-        network = build_network(encoder_directory, settings.dropout, recipe.seed)  # the same start for all members
-        run = _Run(settings, recipe.seed * MAX_MEMBERS + number, network, encoder, examples)
-        watched = Watched(watch, f"fine-tuning {number + 1} of {settings.members}", checkpoint_every_s)
-        members.append(_train_member(run, held, directory / f"member-{number}", watched))
-        files.append(directory / f"member-{number}" / BEST_FILE)
-    weights = average_weights(files, directory / AVERAGE_FILE)
+    encoder = read_encoder(recipe, encoder_directory)
+    examples = tuple(make_example(post) for post in watch(train, "rendering", len(train)))
+    held = tuple(make_example(post) for post in development)
+    homes = [directory / f"member-{number}" for number in range(settings.members)]
+    works = [
+        _MemberWork(recipe, number, encoder_directory, examples, held, home, checkpoint_every_s)
+        for number, home in enumerate(homes)
+    ]
+    steps = settings.epochs * len(order_batches(encoder.lengths(examples), settings.batch_posts, recipe.seed, 0))
+    members = _train_members(works, min(processes, settings.members), steps, watch)
+    weights = average_weights([home / BEST_FILE for home in homes], directory / AVERAGE_FILE)
+    network = build_network(encoder_directory, settings.dropout, recipe.seed)
     network.load_state_dict(torch.load(weights, weights_only=True))
     return Finetuned(weights=weights, members=tuple(members), **measure(network, encoder, held))

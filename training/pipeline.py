@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from data.fingerprint import fingerprint
 from data.progress import Watch, unwatched
 from data.rendering import RENDERING_VERSION
@@ -234,7 +236,9 @@ def make_bundle(
     if fresh and directory.exists():
         shutil.rmtree(directory)
     say(f"Fine-tuning {recipe.encoder.name} on {len(splits.part('train'))} posts in {directory}")
-    finetuned = finetune(recipe, encoder, splits.part("train"), splits.part("development"), directory, watch=watch)
+    train, development = splits.part("train"), splits.part("development")
+    processes = torch.get_num_threads()
+    finetuned = finetune(recipe, encoder, train, development, directory, watch=watch, processes=processes)
     say("Training the TF-IDF baseline")
     baseline = train_baseline(splits.part("train"), splits.part("development"), splits.part("calibration"), recipe.seed)
     _follow(tracking, recipe, finetuned, baseline)

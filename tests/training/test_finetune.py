@@ -169,6 +169,20 @@ def test_a_finished_run_is_not_trained_again(
     assert again == uninterrupted
 
 
+def test_members_trained_side_by_side_come_to_the_same(
+    short: Recipe,
+    encoder: Path,
+    few: tuple[list[LabelledPost], list[LabelledPost]],
+    uninterrupted: Finetuned,
+    tmp_path: Path,
+) -> None:
+    watcher = Watcher()
+    apart = finetune(short, encoder, *few, tmp_path, watch=watcher, processes=2)
+    assert watcher.steps == STEPS
+    assert timeless(apart.members) == timeless(uninterrupted.members)
+    assert same(read_weights(apart.weights), read_weights(uninterrupted.weights))
+
+
 def test_another_seed_ends_with_other_weights(
     short: Recipe,
     encoder: Path,
