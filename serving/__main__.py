@@ -55,8 +55,8 @@ def check(arguments: argparse.Namespace) -> int:
     """Says whether the bundle verifies and answers as every bundle must."""
     from models.bundle import BundleError
     from serving.check import cases, failures
+    from serving.engine import versions_of
     from serving.loading import load_predictor
-    from serving.service import versions_of
     from serving.settings import read_settings
 
     settings = read_settings(bundle=arguments.bundle, host="127.0.0.1")  # nothing listens, so no host needs keys

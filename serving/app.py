@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from serving import pages
 from serving.auth import BEARER, HEADER, Keys, Scope, read_keys, sent_key
+from serving.engine import ServedModel
 from serving.errors import (
     BadJsonError,
     BodyTooLargeError,
@@ -30,7 +31,7 @@ from serving.metrics import Metrics
 from serving.observer import Observer, record_of
 from serving.openapi import DESCRIPTION, INTERFACE_VERSION, body_of, describe, responses_of
 from serving.requests import parse, read_body
-from serving.service import PredictorLoader, Running, Service
+from serving.service import PredictorLoader, Service
 from serving.settings import Settings
 from serving.wire import (
     BatchRequest,
@@ -69,11 +70,11 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     return error_response(known)
 
 
-def _model_answer(running: Running, settings: Settings) -> ModelResponse:
-    manifest, policy = running.predictor.bundle.manifest, running.predictor.policy
-    labels, guards = running.predictor.bundle.taxonomy, policy.guards
+def _model_answer(model: ServedModel, settings: Settings) -> ModelResponse:
+    manifest, policy = model.predictor.bundle.manifest, model.predictor.policy
+    labels, guards = model.predictor.bundle.taxonomy, policy.guards
     return ModelResponse(
-        versions=running.versions,
+        versions=model.versions,
         created_at=manifest.created_at,
         precision=manifest.precision,
         encoder=manifest.encoder.name,
@@ -81,7 +82,7 @@ def _model_answer(running: Running, settings: Settings) -> ModelResponse:
         data_fingerprint=manifest.data_fingerprint,
         files=manifest.files,
         labels=LabelsAnswer(route=labels.routes, intent=labels.intents),
-        policy_source="bundle" if policy is running.predictor.bundle.policy else "override",
+        policy_source="bundle" if policy is model.predictor.bundle.policy else "override",
         thresholds=policy.thresholds,
         budget=policy.budget,
         certificates=policy.certificates,
@@ -116,9 +117,9 @@ def _add_predict_routes(app: FastAPI, service: Service, settings: Settings, keys
         deadline_s = record_of(request).deadline_s
         return await read_body(request, limit_bytes=settings.max_body_bytes, deadline_s=deadline_s)
 
-    async def run(request: Request, posts: list[PredictRequest]) -> list[PredictResponse]:
+    async def run(request: Request, posts: list[PredictRequest], *, bulk: bool) -> list[PredictResponse]:
         record = record_of(request)
-        answers = await service.predict(posts, deadline_s=record.deadline_s)
+        answers = await service.predict(posts, deadline_s=record.deadline_s, bulk=bulk)
         record.prediction_ids.extend(each.prediction_id for each in answers)
         return answers
 
@@ -126,13 +127,13 @@ def _add_predict_routes(app: FastAPI, service: Service, settings: Settings, keys
     async def predict(request: Request) -> PredictResponse:
         """Who should handle a post, what it is about, and what to do with it."""
         post = parse(await read(request), PredictRequest, limits)
-        return (await run(request, [post]))[0]
+        return (await run(request, [post], bulk=False))[0]
 
     @app.post("/v1/predict/batch", summary="Judge up to 256 posts", openapi_extra=body_of(BatchRequest), **options)
     async def predict_batch(request: Request) -> BatchResponse:
         """The same for many posts: answered in order, all or none."""
         batch = parse(await read(request), BatchRequest, limits)
-        return BatchResponse(results=tuple(await run(request, batch.posts)))
+        return BatchResponse(results=tuple(await run(request, batch.posts, bulk=True)))
 
 
 def _add_operator_routes(

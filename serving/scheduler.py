@@ -26,23 +26,23 @@ _SMOOTHING = 0.1
 
 @dataclass(frozen=True, slots=True)
 class _Job:
+    predict: Predict
     posts: tuple[Post, ...]
     accepted_at: float = field(default_factory=perf_counter)
     given_up: Event = field(default_factory=Event)
 
 
 class Scheduler:
-    """Runs `predict` on `workers` threads for at most `queue_posts` accepted posts.
+    """Runs posts on `workers` threads, at most `queue_posts` of them accepted at a time.
 
     `service_s` is the first measure of how long one post takes (from the warm-up); it is measured on from there.
     """
 
-    def __init__(self, predict: Predict, metrics: Metrics, *, workers: int, queue_posts: int, service_s: float) -> None:
-        self._predict = predict
+    def __init__(self, metrics: Metrics, *, workers: int, queue_posts: int, service_s: float = 0.0) -> None:
         self._metrics = metrics
         self._workers = workers
         self._queue_posts = queue_posts
-        self._service_s = service_s
+        self.service_s = service_s
         self._posts_in_work = 0
         self._lock = Lock()
         self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="predict")
@@ -55,7 +55,7 @@ class Scheduler:
     @property
     def retry_after_s(self) -> int:
         """Whole seconds, at least 1, after which all that is accepted now should be done."""
-        return max(1, math.ceil(self._posts_in_work * self._service_s / self._workers))
+        return max(1, math.ceil(self._posts_in_work * self.service_s / self._workers))
 
     def _accept(self, posts: int) -> None:
         with self._lock:
@@ -74,7 +74,7 @@ class Scheduler:
 
     def _measure(self, seconds: float) -> None:
         with self._lock:
-            self._service_s += _SMOOTHING * (seconds - self._service_s)
+            self.service_s += _SMOOTHING * (seconds - self.service_s)
 
     def _run(self, job: _Job) -> list[Prediction]:
         started = perf_counter()
@@ -83,21 +83,21 @@ class Scheduler:
         for post in job.posts:
             if job.given_up.is_set():
                 break
-            predictions += self._predict([post], self._metrics.observe_stage)
+            predictions += job.predict([post], self._metrics.observe_stage)
             done = perf_counter()
             self._measure(done - started)
             started = done
         return predictions
 
-    async def predict(self, posts: Sequence[Post], *, deadline_s: float) -> list[Prediction]:
-        """Predictions of posts, in order; `deadline_s` is a time of the running loop's clock.
+    async def predict(self, predict: Predict, posts: Sequence[Post], *, deadline_s: float) -> list[Prediction]:
+        """What `predict` makes of posts, in order; `deadline_s` is a time of the running loop's clock.
 
         Raises:
             OverloadedError: when the queue has no room for all of them.
             DeadlineError: when they are not all done in time.
         """
         self._accept(len(posts))
-        job = _Job(tuple(posts))
+        job = _Job(predict, tuple(posts))
         running: Future[list[Prediction]] = self._pool.submit(self._run, job)
         running.add_done_callback(lambda _: self._release(len(job.posts)))
         try:

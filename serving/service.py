@@ -3,21 +3,19 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from threading import Event
-from time import perf_counter
 from typing import Literal
 
 from ulid import ULID
 
-from data.post import Author, Post
+from data.post import Post
 from models.bundle import BundleError
 from models.predictor import Prediction, Predictor
 from serving.cores import usable_cores
+from serving.engine import Engine, ServedModel
 from serving.errors import NotReadyError
 from serving.logs import fault_of
 from serving.metrics import Metrics
-from serving.scheduler import Scheduler
 from serving.settings import Settings, SettingsError
 from serving.wire import PredictResponse, Versions, answer
 
@@ -25,51 +23,10 @@ State = Literal["starting", "ready", "draining", "failed"]
 PredictorLoader = Callable[[], Predictor]
 LOG = logging.getLogger("signalbox.service")
 
-WARM_UP_POSTS = (
-    Post(text="where do I track my parcel?"),
-    Post(text="still waiting. " * 200, platform="x", author=Author(followers=12, bio="walks, mostly")),
-)
-"""One short and one of several windows, so that every path of the model has run before the first caller comes."""
-_WARM_UP_ROUNDS = 3
-"""The first run of a graph allocates; by the third a post takes its usual time (docs/operations.md, "Start")."""
 
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """What is there once a model answers."""
-
-    predictor: Predictor
-    scheduler: Scheduler
-    versions: Versions
-
-
-def versions_of(predictor: Predictor) -> Versions:
-    """What a predictor answers with."""
-    manifest = predictor.bundle.manifest
-    return Versions(
-        model=manifest.model_version,
-        policy=predictor.policy.version,
-        taxonomy=manifest.taxonomy,
-        rendering=manifest.rendering,
-    )
-
-
-def warm_up(predictor: Predictor) -> float:
-    """Seconds that a short post takes once the model is warm; every path to an answer has then run.
-
-    Raises:
-        ValueError: when what the model gives cannot be said in an answer, such as a score that is no number.
-    """
-    for _ in range(_WARM_UP_ROUNDS):
-        answers(predictor, WARM_UP_POSTS, predictor.predict(WARM_UP_POSTS))
-    start = perf_counter()
-    predictor.predict(WARM_UP_POSTS[:1])
-    return perf_counter() - start
-
-
-def answers(predictor: Predictor, posts: Sequence[Post], predictions: Sequence[Prediction]) -> list[PredictResponse]:
-    """The answers for posts and what `predictor` made of them, each with an id of its own."""
-    policy, versions = predictor.policy, versions_of(predictor)
+def answers(model: ServedModel, posts: Sequence[Post], predictions: Sequence[Prediction]) -> list[PredictResponse]:
+    """The answers for posts and what `model` made of them, each with an id of its own."""
+    policy, versions = model.predictor.policy, model.versions
     return [
         answer(post, prediction, prediction_id=str(ULID()), policy=policy, versions=versions)
         for post, prediction in zip(posts, predictions, strict=True)
@@ -85,30 +42,19 @@ class Service:
         self.settled = Event()
         self._settings = settings
         self._metrics = metrics
-        self._running: Running | None = None
+        self._engine = Engine(metrics, workers=settings.workers or usable_cores(), queue_posts=settings.queue_posts)
+        self._running: ServedModel | None = None
         metrics.watch(ready=lambda: self.state == "ready", posts_in_work=lambda: self.posts_in_work)
 
     @property
     def posts_in_work(self) -> int:
         """Posts accepted and not yet answered."""
-        return self._running.scheduler.posts_in_work if self._running else 0
+        return self._engine.posts_in_work
 
     @property
     def versions(self) -> Versions | None:
         """What is in service, `None` before a model is."""
         return self._running.versions if self._running else None
-
-    def _load(self, load: PredictorLoader) -> Running:
-        predictor = load()
-        service_s = warm_up(predictor)
-        scheduler = Scheduler(
-            predictor.predict,
-            self._metrics,
-            workers=self._settings.workers or usable_cores(),
-            queue_posts=self._settings.queue_posts,
-            service_s=service_s,
-        )
-        return Running(predictor, scheduler, versions_of(predictor))
 
     def _fail(self, error: Exception) -> None:
         explained = isinstance(error, (BundleError, SettingsError))
@@ -119,7 +65,7 @@ class Service:
     async def start(self, load: PredictorLoader) -> None:
         """Loads the model on another thread and makes it answer; whatever hinders it ends as `failed`."""
         try:
-            self._running = await asyncio.to_thread(self._load, load)
+            self._running = await asyncio.to_thread(lambda: self._engine.warm(load()))
         except Exception as error:  # noqa: BLE001 - whatever it is, the server must say that it has no model
             self._fail(error)
         else:
@@ -135,10 +81,9 @@ class Service:
 
     def close(self) -> None:
         """Ends the worker threads."""
-        if self._running:
-            self._running.scheduler.close()
+        self._engine.close()
 
-    def running(self) -> Running:
+    def running(self) -> ServedModel:
         """The model, where it may be asked.
 
         Raises:
@@ -155,7 +100,7 @@ class Service:
             headers=headers,
         )
 
-    async def predict(self, posts: Sequence[Post], *, deadline_s: float) -> list[PredictResponse]:
+    async def predict(self, posts: Sequence[Post], *, deadline_s: float, bulk: bool) -> list[PredictResponse]:
         """The answers for posts, in order; `deadline_s` is a time of the running loop's clock.
 
         Raises:
@@ -163,8 +108,8 @@ class Service:
             OverloadedError: when the queue has no room.
             DeadlineError: when they are not done in time.
         """
-        running = self.running()
-        predictions = await running.scheduler.predict(posts, deadline_s=deadline_s)
+        model = self.running()
+        predictions = await self._engine.predict(model, posts, deadline_s=deadline_s, bulk=bulk)
         for prediction in predictions:
             self._metrics.observe_prediction(prediction)
-        return answers(running.predictor, posts, predictions)
+        return answers(model, posts, predictions)

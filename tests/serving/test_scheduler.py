@@ -52,17 +52,15 @@ def predict(make_predictor: MakePredictor) -> GatedPredict:
     return GatedPredict(make_predictor())
 
 
-def scheduler_of(
-    predict: GatedPredict, *, workers: int = 1, queue_posts: int = 8, service_s: float = 0.01
-) -> Scheduler:
-    return Scheduler(predict, Metrics(), workers=workers, queue_posts=queue_posts, service_s=service_s)
+def scheduler_of(*, workers: int = 1, queue_posts: int = 8, service_s: float = 0.01) -> Scheduler:
+    return Scheduler(Metrics(), workers=workers, queue_posts=queue_posts, service_s=service_s)
 
 
 def test_answers_come_in_the_order_of_the_posts_and_from_a_worker_thread(predict: GatedPredict) -> None:
     async def scenario() -> None:
         predict.gate.set()
-        scheduler = scheduler_of(predict, workers=2)
-        found = await scheduler.predict(posts("parcel", "still nothing", "scam"), deadline_s=deadline(LATE_S))
+        scheduler = scheduler_of(workers=2)
+        found = await scheduler.predict(predict, posts("parcel", "still nothing", "scam"), deadline_s=deadline(LATE_S))
         assert [each.route for each in found] == ["simple", "complex", "sensitive"]
         assert scheduler.posts_in_work == 0
         assert all(name.startswith("predict") for name in predict.threads)
@@ -73,16 +71,16 @@ def test_answers_come_in_the_order_of_the_posts_and_from_a_worker_thread(predict
 
 def test_no_more_posts_are_accepted_than_the_queue_holds(predict: GatedPredict) -> None:
     async def scenario() -> None:
-        scheduler = scheduler_of(predict, queue_posts=3)
-        accepted = asyncio.create_task(scheduler.predict(posts("a", "b"), deadline_s=deadline(LATE_S)))
+        scheduler = scheduler_of(queue_posts=3)
+        accepted = asyncio.create_task(scheduler.predict(predict, posts("a", "b"), deadline_s=deadline(LATE_S)))
         await asyncio.to_thread(predict.entered.wait, WAIT_S)
         with pytest.raises(OverloadedError):
-            await scheduler.predict(posts("c", "d"), deadline_s=deadline(LATE_S))
-        waiting = asyncio.create_task(scheduler.predict(posts("e"), deadline_s=deadline(LATE_S)))
+            await scheduler.predict(predict, posts("c", "d"), deadline_s=deadline(LATE_S))
+        waiting = asyncio.create_task(scheduler.predict(predict, posts("e"), deadline_s=deadline(LATE_S)))
         await asyncio.sleep(0)  # lets the task begin; no time passes
         assert scheduler.posts_in_work == 3
         with pytest.raises(OverloadedError):
-            await scheduler.predict(posts("f"), deadline_s=deadline(LATE_S))
+            await scheduler.predict(predict, posts("f"), deadline_s=deadline(LATE_S))
         predict.gate.set()
         assert len(await accepted) == 2
         assert len(await waiting) == 1
@@ -94,9 +92,9 @@ def test_no_more_posts_are_accepted_than_the_queue_holds(predict: GatedPredict) 
 
 def test_a_worker_stops_before_the_next_post_of_a_request_that_was_given_up(predict: GatedPredict) -> None:
     async def scenario() -> None:
-        scheduler = scheduler_of(predict)
+        scheduler = scheduler_of()
         with pytest.raises(DeadlineError):
-            await scheduler.predict(posts("first", "second", "third"), deadline_s=deadline(SOON_S))
+            await scheduler.predict(predict, posts("first", "second", "third"), deadline_s=deadline(SOON_S))
         assert scheduler.posts_in_work == 3  # one of them still runs
         predict.gate.set()
         await asyncio.to_thread(scheduler.close)
@@ -108,11 +106,11 @@ def test_a_worker_stops_before_the_next_post_of_a_request_that_was_given_up(pred
 
 def test_a_request_that_was_given_up_while_it_waited_never_runs(predict: GatedPredict) -> None:
     async def scenario() -> None:
-        scheduler = scheduler_of(predict)
-        running = asyncio.create_task(scheduler.predict(posts("running"), deadline_s=deadline(LATE_S)))
+        scheduler = scheduler_of()
+        running = asyncio.create_task(scheduler.predict(predict, posts("running"), deadline_s=deadline(LATE_S)))
         await asyncio.to_thread(predict.entered.wait, WAIT_S)
         with pytest.raises(DeadlineError):
-            await scheduler.predict(posts("waiting"), deadline_s=deadline(SOON_S))
+            await scheduler.predict(predict, posts("waiting"), deadline_s=deadline(SOON_S))
         assert scheduler.posts_in_work == 1
         predict.gate.set()
         await running
@@ -124,9 +122,9 @@ def test_a_request_that_was_given_up_while_it_waited_never_runs(predict: GatedPr
 
 def test_a_deadline_that_has_passed_already_is_missed(predict: GatedPredict) -> None:
     async def scenario() -> None:
-        scheduler = scheduler_of(predict)
+        scheduler = scheduler_of()
         with pytest.raises(DeadlineError):
-            await scheduler.predict(posts("late"), deadline_s=deadline(-1))
+            await scheduler.predict(predict, posts("late"), deadline_s=deadline(-1))
         predict.gate.set()
         await asyncio.to_thread(scheduler.close)
 
@@ -138,9 +136,9 @@ def test_a_fault_of_the_predictor_is_its_own_even_where_it_is_a_time_out() -> No
         raise TimeoutError("of something else")
 
     async def scenario() -> None:
-        scheduler = Scheduler(broken, Metrics(), workers=1, queue_posts=1, service_s=0.01)
+        scheduler = Scheduler(Metrics(), workers=1, queue_posts=1, service_s=0.01)
         with pytest.raises(TimeoutError, match="of something else"):
-            await scheduler.predict(posts("a"), deadline_s=deadline(LATE_S))
+            await scheduler.predict(broken, posts("a"), deadline_s=deadline(LATE_S))
         assert scheduler.posts_in_work == 0
         scheduler.close()
 
@@ -158,11 +156,11 @@ def test_retry_after_is_the_time_in_which_the_workers_clear_what_is_in_work(
             gate.wait(WAIT_S)
             return []
 
-        scheduler = Scheduler(wait, Metrics(), workers=workers, queue_posts=in_work, service_s=service_s)
-        task = asyncio.create_task(scheduler.predict(posts("a") * in_work, deadline_s=deadline(LATE_S)))
+        scheduler = Scheduler(Metrics(), workers=workers, queue_posts=in_work, service_s=service_s)
+        task = asyncio.create_task(scheduler.predict(wait, posts("a") * in_work, deadline_s=deadline(LATE_S)))
         await asyncio.sleep(0)  # lets the task begin; no time passes
         with pytest.raises(OverloadedError) as refused:
-            await scheduler.predict(posts("b"), deadline_s=deadline(LATE_S))
+            await scheduler.predict(wait, posts("b"), deadline_s=deadline(LATE_S))
         assert refused.value.headers is not None
         said = int(refused.value.headers["Retry-After"])
         assert said >= 1
@@ -179,10 +177,10 @@ def test_the_service_time_follows_what_posts_really_take(predict: GatedPredict) 
 
     async def scenario() -> None:
         predict.gate.set()
-        scheduler = scheduler_of(predict, queue_posts=300, service_s=3_600.0)
-        await scheduler.predict(posts("a") * 200, deadline_s=deadline(LATE_S))
+        scheduler = scheduler_of(queue_posts=300, service_s=3_600.0)
+        await scheduler.predict(predict, posts("a") * 200, deadline_s=deadline(LATE_S))
         predict.gate.clear()
-        task = asyncio.create_task(scheduler.predict(posts("b"), deadline_s=deadline(LATE_S)))
+        task = asyncio.create_task(scheduler.predict(predict, posts("b"), deadline_s=deadline(LATE_S)))
         await asyncio.sleep(0)  # lets the task begin; no time passes
         assert scheduler.retry_after_s == 1
         predict.gate.set()
