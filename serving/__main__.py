@@ -16,6 +16,8 @@ from data.dependencies import MissingGroupError, needs_group
 SETTINGS_HINT = "All settings are SIGNALBOX_ variables; they stand in docs/operations.md."
 OPENAPI_FILE = Path("docs/openapi.json")
 DONE, FAILED, MISUSE = 0, 1, 2
+SCOPES = ("predict", "feedback", "model", "metrics", "admin")
+"""What a key may do, as `serving.auth` has it, which is only imported once its dependencies are known to be there."""
 Verb = Callable[[argparse.Namespace], int]
 
 
@@ -154,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
         "hash-key --name prometheus --scope metrics --expires-at 2027-01-01T00:00:00Z",
     )
     keys.add_argument("--name", required=True, help="who will have the key")
-    keys.add_argument("--scope", action="append", choices=["predict", "model", "metrics"], help="may be repeated")
+    keys.add_argument("--scope", action="append", choices=SCOPES, help="may be repeated")
     keys.add_argument("--expires-at", help="a time with its zone")
     describing = _add_verb(verbs, "openapi", openapi, f"write {OPENAPI_FILE}", "openapi", "openapi --check")
     describing.add_argument("--out", type=Path, default=OPENAPI_FILE, help="file to write")

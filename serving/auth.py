@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
 from fastapi import Request
 from fastapi.security import APIKeyHeader, HTTPBearer
@@ -21,8 +21,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from serving.errors import KeyMissingError, KeyRefusedError
 from serving.settings import SettingsError
 
-Scope = Literal["predict", "model", "metrics"]
-SCOPES: tuple[Scope, ...] = get_args(Scope)
+Scope = Literal["predict", "feedback", "model", "metrics", "admin"]
 _KEY_PREFIX = "sbx_"
 _KEY_BYTES = 32
 BEARER = HTTPBearer(auto_error=False, scheme_name="bearer", description="`Authorization: Bearer KEY`")

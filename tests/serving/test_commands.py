@@ -5,7 +5,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from httpx2 import Client, ConnectError
@@ -13,9 +13,10 @@ from httpx2 import Client, ConnectError
 from models.bundle import BundleParts, Encoder, Manifest, Reading, write_bundle
 from models.calibration import Calibration
 from models.policy import Policy, Thresholds
-from serving.__main__ import main
-from serving.auth import Keys, KeysFile
+from serving.__main__ import SCOPES, main
+from serving.auth import Keys, KeysFile, Scope
 from serving.check import failures
+from serving.errors import KeyRefusedError
 from serving.settings import Settings, variable
 from tests.fakes import BOLD_POLICY
 from tests.models.tiny_model import write_tiny_model, write_tiny_tokenizer
@@ -216,12 +217,29 @@ def test_a_new_key_opens_with_its_entry(capsys: pytest.CaptureFixture[str]) -> N
     assert answer["key"] not in json.dumps(answer["entry"])
 
 
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_key_may_be_made_for_every_scope(scope: Scope, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["hash-key", "--name", "crm", "--scope", scope]) == 0
+    answer = last_json(capsys.readouterr().out)
+    keys = Keys(KeysFile.model_validate({"keys": [answer["entry"]]}).keys)
+    for other in get_args(Scope):
+        if other == scope:
+            assert keys.check(answer["key"], other).scopes == (scope,)
+        else:
+            with pytest.raises(KeyRefusedError):
+                keys.check(answer["key"], other)
+
+
 @pytest.mark.parametrize("arguments", [["--name", ""], ["--name", "crm", "--expires-at", "soon"]])
 def test_a_key_that_could_not_be_used_is_not_made(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["hash-key", *arguments]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert "2027-01-01T00:00:00Z" in said.err
+
+
+def test_the_scopes_of_the_command_are_those_of_the_keys_file() -> None:
+    assert get_args(Scope) == SCOPES
 
 
 # openapi
