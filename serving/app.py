@@ -27,10 +27,11 @@ from serving.errors import (
     as_api_error,
     error_response,
 )
+from serving.intake import Intake
 from serving.metrics import Metrics
 from serving.observer import Observer, record_of
 from serving.openapi import DESCRIPTION, INTERFACE_VERSION, body_of, describe, responses_of
-from serving.requests import parse, read_body
+from serving.requests import parse
 from serving.service import PredictorLoader, Service
 from serving.settings import Settings
 from serving.wire import (
@@ -39,7 +40,6 @@ from serving.wire import (
     GuardsAnswer,
     HealthResponse,
     LabelsAnswer,
-    Limits,
     LimitsAnswer,
     ModelResponse,
     PredictRequest,
@@ -104,36 +104,24 @@ def _model_answer(model: ServedModel, settings: Settings) -> ModelResponse:
     )
 
 
-def _add_predict_routes(app: FastAPI, service: Service, settings: Settings, keys: Keys | None) -> None:
-    limits = Limits(text_characters=settings.max_text_characters, batch_posts=settings.max_batch_posts)
+def _add_predict_routes(app: FastAPI, intake: Intake, keys: Keys | None) -> None:
     options: dict[str, Any] = {
         "responses": responses_of(*_PREDICT_ERRORS),
         "dependencies": [_needs(keys, "predict")],
         "tags": ["predict"],
     }
 
-    async def read(request: Request) -> bytes:
-        service.running()  # a server that cannot answer does not read
-        deadline_s = record_of(request).deadline_s
-        return await read_body(request, limit_bytes=settings.max_body_bytes, deadline_s=deadline_s)
-
-    async def run(request: Request, posts: list[PredictRequest], *, bulk: bool) -> list[PredictResponse]:
-        record = record_of(request)
-        answers = await service.predict(posts, deadline_s=record.deadline_s, bulk=bulk)
-        record.prediction_ids.extend(each.prediction_id for each in answers)
-        return answers
-
     @app.post("/v1/predict", summary="Judge one post", openapi_extra=body_of(PredictRequest), **options)
     async def predict(request: Request) -> PredictResponse:
         """Who should handle a post, what it is about, and what to do with it."""
-        post = parse(await read(request), PredictRequest, limits)
-        return (await run(request, [post], bulk=False))[0]
+        post = parse(await intake.read(request), PredictRequest, intake.limits)
+        return (await intake.judge(request, [post], bulk=False))[0]
 
     @app.post("/v1/predict/batch", summary="Judge up to 256 posts", openapi_extra=body_of(BatchRequest), **options)
     async def predict_batch(request: Request) -> BatchResponse:
         """The same for many posts: answered in order, all or none."""
-        batch = parse(await read(request), BatchRequest, limits)
-        return BatchResponse(results=tuple(await run(request, batch.posts, bulk=True)))
+        batch = parse(await intake.read(request), BatchRequest, intake.limits)
+        return BatchResponse(results=tuple(await intake.judge(request, batch.posts, bulk=True)))
 
 
 def _add_operator_routes(
@@ -232,13 +220,12 @@ def create_app(settings: Settings, load: PredictorLoader) -> FastAPI:
         exception_handlers={HTTPException: _answer_http_error},
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
-    _add_predict_routes(app, service, settings, keys)
+    _add_predict_routes(app, Intake(service, settings), keys)
     _add_operator_routes(app, service, settings, keys, metrics)
     _add_pages(app)
     app.add_middleware(
         Observer,
         metrics=metrics,
-        paths=frozenset(getattr(route, "path", "") for route in app.routes),
         timeout_s=settings.request_timeout_ms / 1_000,
         access_log=settings.access_log,
     )

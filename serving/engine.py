@@ -10,9 +10,10 @@ from time import perf_counter
 
 from data.post import Author, Post
 from models.predictor import Prediction, Predictor
+from serving.answers import answer
 from serving.metrics import Metrics
 from serving.scheduler import Scheduler
-from serving.wire import Versions, answer
+from serving.wire import Versions
 
 WARM_UP_POSTS = (
     Post(text="where do I track my parcel?"),

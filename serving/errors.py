@@ -19,48 +19,13 @@ never what was sent, only its kind and size.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-
-class _Wire(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Detail(_Wire):
-    """One thing that is wrong with a request."""
-
-    field: str = Field(description="Path of the field, as `author.followers` or `posts.3.text`", examples=["platform"])
-    code: str = Field(description="What is wrong with it, as a stable word", examples=["literal_error"])
-    got: str = Field(
-        description="Kind and size of what was sent, never the content", examples=["a string of 7 characters"]
-    )
-    wanted: str = Field(description="What is allowed there", examples=["Input should be 'x' or 'facebook'"])
-
-
-class ErrorBody(_Wire):
-    """What went wrong."""
-
-    code: str = Field(description="A stable word for programs", examples=["invalid_post"])
-    message: str = Field(description="For people: what failed, what was sent, what is allowed, what to do")
-    details: tuple[Detail, ...] = ()
-
-
-class Fallback(_Wire):
-    """What the caller should do with the post instead."""
-
-    action: Literal["agent"] = "agent"
-
-
-class ErrorResponse(_Wire):
-    """The body of every answer that is not a success."""
-
-    error: ErrorBody
-    fallback: Fallback = Fallback()
+from serving.wire import Detail, ErrorBody, ErrorResponse
 
 
 class ApiError(HTTPException):

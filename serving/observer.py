@@ -30,8 +30,8 @@ class RequestRecord:
     """What is kept of one request while it runs. `deadline_s` is a time of the event loop's clock."""
 
     request_id: str
-    route: str
     deadline_s: float
+    route: str = UNMATCHED
     started_at: float = field(default_factory=perf_counter)
     status: int = 0
     error_code: str | None = None
@@ -52,6 +52,11 @@ def _request_id(scope: Scope) -> str:
     return said if _SANE_REQUEST_ID.fullmatch(said) else str(ULID())
 
 
+def _route_of(scope: Scope) -> str:
+    """The path of the route that was found, parameters by name; one word for all paths that are not ours."""
+    return getattr(scope.get("route"), "path", UNMATCHED)
+
+
 def _cut_off() -> NotReadyError:
     return NotReadyError(
         "The request was cut off: this server was told to stop at once. Wanted: one that is ready. Send it again to "
@@ -61,21 +66,17 @@ def _cut_off() -> NotReadyError:
 
 
 class Observer:
-    """Middleware around the whole application. `paths` are the routes; every other path counts as one."""
+    """Middleware around the whole application."""
 
-    def __init__(
-        self, app: ASGIApp, metrics: Metrics, *, paths: frozenset[str], timeout_s: float, access_log: bool
-    ) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, *, timeout_s: float, access_log: bool) -> None:
         self._app = app
         self._metrics = metrics
-        self._paths = paths
         self._timeout_s = timeout_s
         self._access_log = access_log
 
     def _begin(self, scope: Scope) -> RequestRecord:
         record = RequestRecord(
             request_id=_request_id(scope),
-            route=scope["path"] if scope["path"] in self._paths else UNMATCHED,
             deadline_s=asyncio.get_running_loop().time() + self._timeout_s,
         )
         scope[_RECORD] = record
@@ -119,10 +120,11 @@ class Observer:
                 await error_response(_cut_off())(scope, receive, send_with_id)
             raise
         except Exception as error:  # noqa: BLE001 - the last net: anything at all must end as the error shape
-            fields = {"request_id": record.request_id, "route": record.route, **fault_of(error)}
+            fields = {"request_id": record.request_id, "route": _route_of(scope), **fault_of(error)}
             LOG.error("unexpected_error", extra={"fields": fields})
             if not record.status:
                 record.error_code = InternalError.code
                 await error_response(InternalError())(scope, receive, send_with_id)
         finally:
+            record.route = _route_of(scope)
             self._end(record, scope["method"])

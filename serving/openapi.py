@@ -11,8 +11,8 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from serving.errors import ApiError, ErrorResponse
-from serving.wire import BatchRequest, PredictRequest
+from serving.errors import ApiError
+from serving.wire import BatchRequest, ErrorResponse, PredictRequest
 
 INTERFACE_VERSION = "1"
 DESCRIPTION = """\

@@ -18,11 +18,10 @@ from serving.errors import (
     BadJsonError,
     BodyTooLargeError,
     DeadlineError,
-    Detail,
     InvalidPostError,
     NotJsonContentError,
 )
-from serving.wire import Limits
+from serving.wire import Detail, Limits
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 MAX_DETAILS = 20
@@ -30,14 +29,15 @@ MAX_DETAILS = 20
 _MAX_NAME_CHARACTERS = 80
 
 
-_JSON_MEDIA_TYPE = re.compile(r"application/(?:[\w.-]+\+)?json")
+JSON_MEDIA_TYPE = r"application/(?:[\w.-]+\+)?json"
+"""What counts as declared as JSON: also what is JSON within, as `application/vnd.crm+json`."""
 
 
-def _check_content_type(request: Request) -> None:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if not _JSON_MEDIA_TYPE.fullmatch(media_type):
+def _check_content_type(request: Request, media_type: str) -> None:
+    declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not re.fullmatch(media_type, declared):
         raise NotJsonContentError(
-            f"The body was not read: it is declared as {media_type[:_MAX_NAME_CHARACTERS] or 'nothing'}. "
+            f"The body was not read: it is declared as {declared[:_MAX_NAME_CHARACTERS] or 'nothing'}. "
             "Wanted: application/json. Send the header `Content-Type: application/json`."
         )
 
@@ -64,15 +64,19 @@ async def _read(request: Request, limit_bytes: int) -> bytes:
     return bytes(body)
 
 
-async def read_body(request: Request, *, limit_bytes: int, deadline_s: float) -> bytes:
-    """The body of a request that is declared as JSON, read up to the limit and, on the loop's clock, the deadline.
+async def read_body(
+    request: Request, *, limit_bytes: int, deadline_s: float, media_type: str = JSON_MEDIA_TYPE
+) -> bytes:
+    """The body of a request, read up to the limit and, on the loop's clock, the deadline.
+
+    Its declared media type must be all of the expression `media_type`.
 
     Raises:
         NotJsonContentError: when it is declared as something else, or not at all.
         BodyTooLargeError: when it is larger, said so or not.
         DeadlineError: when it does not arrive in time.
     """
-    _check_content_type(request)
+    _check_content_type(request, media_type)
     try:
         async with asyncio.timeout_at(deadline_s):
             return await _read(request, limit_bytes)

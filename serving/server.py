@@ -14,9 +14,10 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from serving.errors import BadJsonError, ErrorBody, ErrorResponse
+from serving.errors import BadJsonError
 from serving.service import Service
 from serving.settings import Settings, SettingsError, variable
+from serving.wire import ErrorBody, ErrorResponse
 
 _BACKLOG_CONNECTIONS = 2048
 """uvicorn's own default."""

@@ -11,13 +11,14 @@ from ulid import ULID
 from data.post import Post
 from models.bundle import BundleError
 from models.predictor import Prediction, Predictor
+from serving.answers import answer
 from serving.cores import usable_cores
 from serving.engine import Engine, ServedModel
 from serving.errors import NotReadyError
 from serving.logs import fault_of
 from serving.metrics import Metrics
 from serving.settings import Settings, SettingsError
-from serving.wire import PredictResponse, Versions, answer
+from serving.wire import PredictResponse, Versions
 
 State = Literal["starting", "ready", "draining", "failed"]
 PredictorLoader = Callable[[], Predictor]

@@ -15,10 +15,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from data.post import MAX_TEXT_CHARACTERS
 from models.bundle import DEFAULT_BUNDLE
+from serving.wire import MAX_BATCH_POSTS
 
 PREFIX = "SIGNALBOX_"
-MAX_BATCH_POSTS = 256
-"""The design's section 5."""
 
 
 class SettingsError(ValueError):

@@ -1,24 +1,23 @@
-"""What goes over the wire: the requests and answers of the design's section 5, and nothing of how they are made.
+"""What goes over the wire: requests, answers and errors of the design's section 5, and nothing of how they are made.
+
+Server and client share it, so it needs no more than pydantic.
 
 Additive changes only: a field may be added, none renamed, removed or given another meaning.
 """
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from data.post import MAX_TEXT_CHARACTERS, Post
 from data.taxonomy import Intent, Route
-from models.policy import Action, Certificate, Decision, Policy, Promise, Queue, RiskBudget, Thresholds, due
-from models.predictor import Prediction
-from serving.settings import MAX_BATCH_POSTS
+from models.policy import Action, Certificate, Promise, Queue, RiskBudget, Thresholds
 
-PROBABILITY_DIGITS = 6
-"""Digits kept of a probability. Rounding moves the sum of 4 or 21 of them by 21 x 0.5e-6 at most, so within 2e-5."""
-ALTERNATIVES = 3
+MAX_BATCH_POSTS = 256
+"""The design's section 5."""
 _LAST_POSTED_AT = datetime(2100, 1, 1, tzinfo=UTC)
 """A later time is a mistake of the caller, and counting on from the year 9999 would not be a time at all."""
 
@@ -223,53 +222,33 @@ class HealthResponse(_Answer):
     status: str = Field(examples=["ok"])
 
 
-def _rounded(probability: float) -> float:
-    return round(float(probability), PROBABILITY_DIGITS)
+class Detail(_Answer):
+    """One thing that is wrong with a request."""
 
-
-def _intent_answer(prediction: Prediction) -> IntentAnswer:
-    ranked = sorted(prediction.intents, key=lambda label: -prediction.intents[label])[:ALTERNATIVES]
-    return IntentAnswer(
-        label=prediction.intent,
-        confidence=_rounded(prediction.intents[prediction.intent]),
-        alternatives=tuple(
-            Alternative(label=label, probability=_rounded(prediction.intents[label])) for label in ranked
-        ),
+    field: str = Field(description="Path of the field, as `author.followers` or `posts.3.text`", examples=["platform"])
+    code: str = Field(description="What is wrong with it, as a stable word", examples=["literal_error"])
+    got: str = Field(
+        description="Kind and size of what was sent, never the content", examples=["a string of 7 characters"]
     )
+    wanted: str = Field(description="What is allowed there", examples=["Input should be 'x' or 'facebook'"])
 
 
-def _decision_answer(decision: Decision) -> DecisionAnswer:
-    return DecisionAnswer(
-        action=decision.action,
-        queue=decision.queue,
-        abstained=decision.abstained,
-        move_to_private=decision.move_to_private,
-        reasons=tuple(ReasonAnswer(code=reason.code, detail=reason.detail) for reason in decision.reasons),
-    )
+class ErrorBody(_Answer):
+    """What went wrong."""
+
+    code: str = Field(description="A stable word for programs", examples=["invalid_post"])
+    message: str = Field(description="For people: what failed, what was sent, what is allowed, what to do")
+    details: tuple[Detail, ...] = ()
 
 
-def _due_answer(post: Post, prediction: Prediction, promise: Promise) -> DueAnswer | None:
-    if post.posted_at is None:
-        return None
-    times = due(post.posted_at, prediction.route, promise)
-    return DueAnswer(acknowledge_by=times.acknowledge_by, resolve_by=times.resolve_by)
+class Fallback(_Answer):
+    """What the caller should do with the post instead."""
+
+    action: Literal["agent"] = "agent"
 
 
-def answer(
-    post: Post, prediction: Prediction, *, prediction_id: str, policy: Policy, versions: Versions
-) -> PredictResponse:
-    """The answer for one post and its prediction under `policy`."""
-    return PredictResponse(
-        id=post.id,
-        prediction_id=prediction_id,
-        route=RouteAnswer(
-            label=prediction.route,
-            confidence=_rounded(prediction.routes[prediction.route]),
-            probabilities={label: _rounded(value) for label, value in prediction.routes.items()},
-        ),
-        intent=_intent_answer(prediction),
-        decision=_decision_answer(prediction.decision),
-        due=_due_answer(post, prediction, policy.promise),
-        truncated=prediction.facts.truncated,
-        versions=versions,
-    )
+class ErrorResponse(_Answer):
+    """The body of every answer that is not a success."""
+
+    error: ErrorBody
+    fallback: Fallback = Fallback()

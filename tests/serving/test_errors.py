@@ -18,8 +18,9 @@ from models.bundle import BundleError
 from models.classifier import Encoded, Logits
 from models.predictor import Predictor
 from serving.app import create_app
-from serving.errors import API_ERRORS, ErrorResponse
+from serving.errors import API_ERRORS
 from serving.settings import Settings
+from serving.wire import ErrorResponse
 from tests.serving.clients import WAIT_S, MakePredictor, Serve, service_of
 from tests.serving.gates import FAULT_WORD, GATE_WORD, FaultyClassifier, GatedClassifier
 

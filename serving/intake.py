@@ -1,0 +1,50 @@
+"""How every route that judges posts takes them in: read within the limits, judged by the deadline, put on record."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from serving.observer import record_of
+from serving.requests import JSON_MEDIA_TYPE, read_body
+from serving.service import Service
+from serving.settings import Settings
+from serving.wire import Limits, PredictRequest, PredictResponse
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The one way from a request to the answers of its posts, whatever the interface it speaks."""
+
+    service: Service
+    settings: Settings
+
+    @property
+    def limits(self) -> Limits:
+        """What a request may hold."""
+        return Limits(text_characters=self.settings.max_text_characters, batch_posts=self.settings.max_batch_posts)
+
+    async def read(self, request: Request, *, media_type: str = JSON_MEDIA_TYPE) -> bytes:
+        """The body of a request whose declared media type is all of the expression `media_type`.
+
+        Raises:
+            ApiError: when no model may be asked, or the body is too large, too late or declared as something else.
+        """
+        self.service.running()  # a server that cannot answer does not read
+        return await read_body(
+            request,
+            limit_bytes=self.settings.max_body_bytes,
+            deadline_s=record_of(request).deadline_s,
+            media_type=media_type,
+        )
+
+    async def judge(self, request: Request, posts: Sequence[PredictRequest], *, bulk: bool) -> list[PredictResponse]:
+        """The answers for the posts of a request, in order; `bulk` posts run after all that are not.
+
+        Raises:
+            ApiError: when no model may be asked, the queue has no room, or they are not done in time.
+        """
+        record = record_of(request)
+        answers = await self.service.predict(posts, deadline_s=record.deadline_s, bulk=bulk)
+        record.prediction_ids.extend(each.prediction_id for each in answers)
+        return answers
