@@ -5,7 +5,7 @@ served program.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Literal, Protocol, Self
@@ -46,11 +46,15 @@ class Scores:
     intents: FloatArray
     facts: Facts
     tokens: int
+    rendered: Rendered
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What is answered for one post. Labels are the most probable ones; the decision is the policy's."""
+    """What is answered for one post. Labels are the most probable ones; the decision is the policy's.
+
+    `rendered` is what the model read; with `facts` it is all that the answer came from (`Predictor.predict_rendered`).
+    """
 
     routes: dict[Route, float]
     intents: dict[Intent, float]
@@ -59,6 +63,7 @@ class Prediction:
     facts: Facts
     decision: Decision
     tokens: int
+    rendered: Rendered
 
 
 def _ignore(stage: Stage, seconds: float) -> None:
@@ -77,6 +82,7 @@ def decide_scores(scores: Scores, policy: Policy) -> Prediction:
         facts=scores.facts,
         decision=decide(routes, intents, scores.facts, policy),
         tokens=scores.tokens,
+        rendered=scores.rendered,
     )
 
 
@@ -121,6 +127,11 @@ class Predictor:
         observe("infer", (inferring_done := perf_counter()) - tokenizing_done)
         facts = [self._facts(*read) for read in zip(posts, rendered, encoded, strict=True)]
         observe("guard", perf_counter() - inferring_done)
+        return self._scores(rendered, encoded, logits, facts)
+
+    def _scores(
+        self, rendered: Sequence[Rendered], encoded: Sequence[Encoded], logits: Logits, facts: Sequence[Facts]
+    ) -> list[Scores]:
         calibration = self.bundle.calibration
         routes = probabilities(logits.route, calibration.route_temperature)
         intents = probabilities(logits.intent, calibration.intent_temperature)
@@ -130,8 +141,9 @@ class Predictor:
                 intents=intents[row],
                 facts=facts[row],
                 tokens=encoded[row].tokens,
+                rendered=rendered[row],
             )
-            for row in range(len(posts))
+            for row in range(len(rendered))
         ]
 
     def predict(self, posts: Sequence[Post], observe: Observe = _ignore) -> list[Prediction]:
@@ -141,3 +153,13 @@ class Predictor:
         predictions = [decide_scores(score, self.policy) for score in scores]
         observe("decide", perf_counter() - start)
         return predictions
+
+    def predict_rendered(self, rendered: Rendered, facts: Facts) -> Prediction:
+        """The prediction for what the model read of a post earlier, and for the facts that its guards found then.
+
+        How much of the text the model reads is found anew.
+        """
+        encoded = self._classifier.encode(rendered)
+        logits = self._classifier.logits([encoded])
+        (scores,) = self._scores([rendered], [encoded], logits, [replace(facts, truncated=encoded.truncated)])
+        return decide_scores(scores, self.policy)

@@ -136,3 +136,18 @@ def test_the_temperatures_of_the_bundle_calibrate_the_scores(guards: Guards) -> 
 
 def test_the_tokens_of_a_post_are_counted(predictor: Predictor) -> None:
     assert predictor.score([Post(text="where is my parcel?")])[0].tokens == 6
+
+
+@pytest.mark.parametrize("text", [*TEXTS, "word " * (FakeClassifier.max_words + 1)])
+def test_what_was_read_with_the_facts_that_were_found_gives_the_same_prediction_again(
+    text: str, predictor: Predictor
+) -> None:
+    (first,) = predictor.predict([Post(text=text, platform="x", author=Author(followers=60_000, bio="leeds | snow"))])
+    assert first.rendered.context.startswith("x. followers over 50k")
+    assert predictor.predict_rendered(first.rendered, first.facts) == first
+
+
+def test_how_much_of_a_text_is_read_is_found_anew(predictor: Predictor) -> None:
+    (first,) = predictor.predict([Post(text="where is my parcel?")])
+    claimed = replace(first.facts, truncated=True)
+    assert predictor.predict_rendered(first.rendered, claimed) == first
