@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from serving import pages
-from serving.auth import BEARER, HEADER, Keys, Scope, read_keys, sent_key
+from serving.auth import BEARER, HEADER, KeyRing, Scope, sent_key
 from serving.engine import ServedModel
 from serving.errors import (
     BadJsonError,
@@ -24,6 +24,7 @@ from serving.errors import (
     NotJsonContentError,
     NotReadyError,
     OverloadedError,
+    RateLimitedError,
     as_api_error,
     error_response,
 )
@@ -31,6 +32,7 @@ from serving.intake import Intake
 from serving.metrics import Metrics
 from serving.observer import Observer, record_of
 from serving.openapi import DESCRIPTION, INTERFACE_VERSION, body_of, describe, responses_of
+from serving.quotas import Quotas
 from serving.requests import parse
 from serving.service import PredictorLoader, Service
 from serving.settings import Settings
@@ -49,16 +51,16 @@ from serving.wire import (
 _KEY_ERRORS = (KeyMissingError, KeyRefusedError)
 _PREDICT_ERRORS = (
     BadJsonError, *_KEY_ERRORS, BodyTooLargeError, NotJsonContentError, InvalidPostError, OverloadedError,
-    InternalError, NotReadyError, DeadlineError,
+    RateLimitedError, InternalError, NotReadyError, DeadlineError,
 )  # fmt: skip
 
 
-def _needs(keys: Keys | None, scope: Scope) -> params.Depends:
+def _needs(keys: KeyRing | None, scope: Scope) -> params.Depends:
     """A dependency that lets a request through whose key may do `scope`; any request where there is no keys file."""
 
     async def check(request: Request, _bearer: object = Security(BEARER), _header: object = Security(HEADER)) -> None:
         if keys is not None:
-            keys.check(sent_key(request), scope)
+            record_of(request).key = keys.check(sent_key(request), scope)
 
     return params.Depends(check)
 
@@ -104,7 +106,7 @@ def _model_answer(model: ServedModel, settings: Settings) -> ModelResponse:
     )
 
 
-def _add_predict_routes(app: FastAPI, intake: Intake, keys: Keys | None) -> None:
+def _add_predict_routes(app: FastAPI, intake: Intake, keys: KeyRing | None) -> None:
     options: dict[str, Any] = {
         "responses": responses_of(*_PREDICT_ERRORS),
         "dependencies": [_needs(keys, "predict")],
@@ -125,7 +127,7 @@ def _add_predict_routes(app: FastAPI, intake: Intake, keys: Keys | None) -> None
 
 
 def _add_operator_routes(
-    app: FastAPI, service: Service, settings: Settings, keys: Keys | None, metrics: Metrics
+    app: FastAPI, service: Service, settings: Settings, keys: KeyRing | None, metrics: Metrics
 ) -> None:
     @app.get(
         "/v1/model",
@@ -196,8 +198,9 @@ def create_app(settings: Settings, load: PredictorLoader) -> FastAPI:
     Raises:
         SettingsError: when the keys file cannot be used.
     """
-    keys = read_keys(settings.api_keys_file) if settings.api_keys_file else None
     metrics = Metrics()
+    keys = KeyRing(settings.api_keys_file, metrics) if settings.api_keys_file else None
+    quotas = Quotas(settings.rate_limit_posts_per_minute)
     service = Service(settings, metrics)
 
     @asynccontextmanager
@@ -220,7 +223,7 @@ def create_app(settings: Settings, load: PredictorLoader) -> FastAPI:
         exception_handlers={HTTPException: _answer_http_error},
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
-    _add_predict_routes(app, Intake(service, settings), keys)
+    _add_predict_routes(app, Intake(service, settings, quotas), keys)
     _add_operator_routes(app, service, settings, keys, metrics)
     _add_pages(app)
     app.add_middleware(

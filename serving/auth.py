@@ -1,4 +1,4 @@
-"""Who may ask: API keys kept as hashes in a file that is read once, at the start.
+"""Who may ask: API keys kept as hashes in a file, which is read again when it has changed.
 
 A key is 32 random bytes, so its SHA-256 cannot be turned back and needs no salt and no slow hash. Comparison takes
 the same time whichever entry fits, or none.
@@ -7,11 +7,13 @@ the same time whichever entry fits, or none.
 import hashlib
 import hmac
 import json
+import logging
 import secrets
 import tomllib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Annotated, Literal, Self
 
 from fastapi import Request
@@ -19,9 +21,13 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from serving.errors import KeyMissingError, KeyRefusedError
-from serving.settings import SettingsError
+from serving.metrics import Metrics
+from serving.settings import MAX_POSTS_PER_MINUTE, SettingsError
 
 Scope = Literal["predict", "feedback", "model", "metrics", "admin"]
+LOG = logging.getLogger("signalbox.keys")
+LOOK_EVERY_S = 1.0
+"""How often the keys file is looked at while requests come: a withdrawn key works for a second at most."""
 _KEY_PREFIX = "sbx_"
 _KEY_BYTES = 32
 BEARER = HTTPBearer(auto_error=False, scheme_name="bearer", description="`Authorization: Bearer KEY`")
@@ -37,6 +43,8 @@ class KeyEntry(BaseModel):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     scopes: Annotated[tuple[Scope, ...], Field(min_length=1)] = ("predict",)
     expires_at: AwareDatetime | None = None
+    posts_per_minute: Annotated[int | None, Field(ge=0, le=MAX_POSTS_PER_MINUTE)] = None
+    """0 is no limit, `None` the one of the settings."""
 
 
 class KeysFile(BaseModel):
@@ -125,6 +133,62 @@ def read_keys(path: Path) -> Keys:
         f"The keys file {path} cannot be used: {place} is not valid; wanted: {wanted}. "
         "Make an entry with `python -m serving hash-key`; docs/operations.md shows the file."
     )
+
+
+def _mark_of(path: Path) -> tuple[int, ...] | None:
+    """What changes when the file does, whether it was written over, replaced, or taken away."""
+    try:
+        seen = path.stat()
+    except OSError:
+        return None
+    return seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
+
+
+class KeyRing:
+    """The keys of a file. Looks at it when asked, at most once in `LOOK_EVERY_S`, and reads it when it has changed.
+
+    A changed file that cannot be used leaves the keys as they were; that is logged and shown in the metrics. All of
+    this runs on the event loop's thread.
+
+    Raises:
+        SettingsError: when the file cannot be used to begin with.
+    """
+
+    def __init__(self, path: Path, metrics: Metrics, clock: Callable[[], float] = monotonic) -> None:
+        self._path = path
+        self._metrics = metrics
+        self._clock = clock
+        self._mark = _mark_of(path)  # before the reading: what is written during it is seen at the next look
+        self._keys = read_keys(path)
+        self._look_at_s = clock() + LOOK_EVERY_S
+
+    def _look(self) -> None:
+        now_s = self._clock()
+        if now_s < self._look_at_s:
+            return
+        self._look_at_s = now_s + LOOK_EVERY_S
+        mark = _mark_of(self._path)
+        if mark == self._mark:
+            return
+        self._mark = mark
+        try:
+            self._keys = read_keys(self._path)
+        except SettingsError as error:
+            LOG.error("keys_refused", extra={"fields": {"problem": str(error)}})
+            self._metrics.observe_keys_file(usable=False)
+        else:
+            LOG.info("keys_read")
+            self._metrics.observe_keys_file(usable=True)
+
+    def check(self, key: str | None, scope: Scope) -> KeyEntry:
+        """The entry of a key that may do `scope` now, by the file as it is now.
+
+        Raises:
+            KeyMissingError: when there is no key, or no such key.
+            KeyRefusedError: when it has expired, or lacks the scope.
+        """
+        self._look()
+        return self._keys.check(key, scope)
 
 
 def sent_key(request: Request) -> str | None:

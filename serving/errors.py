@@ -10,6 +10,7 @@
     |- NotJsonContentError   415  the body is not declared as JSON
     |- InvalidPostError      422  JSON, and not a valid request
     |- OverloadedError       429  the queue is full
+    |- RateLimitedError      429  the key has sent more posts than it may
     |- InternalError         500
     |- NotReadyError         503  starting, draining or failed
     '- DeadlineError         504
@@ -106,6 +107,15 @@ class OverloadedError(ApiError):
         super().__init__(message, headers={"Retry-After": str(retry_after_s)})
 
 
+class RateLimitedError(ApiError):
+    """More posts than the key may send."""
+
+    status, code, meaning = 429, "rate_limited", "The key has used up its posts; `Retry-After` says when it has enough."
+
+    def __init__(self, message: str, *, retry_after_s: int, headers: Mapping[str, str]) -> None:
+        super().__init__(message, headers={**headers, "Retry-After": str(retry_after_s)})
+
+
 class InternalError(ApiError):
     """A fault of the server. Says nothing of it but where to look."""
 
@@ -132,7 +142,8 @@ class DeadlineError(ApiError):
 
 API_ERRORS: tuple[type[ApiError], ...] = (
     BadJsonError, KeyMissingError, KeyRefusedError, NotFoundError, MethodNotAllowedError, BodyTooLargeError,
-    NotJsonContentError, InvalidPostError, OverloadedError, InternalError, NotReadyError, DeadlineError,
+    NotJsonContentError, InvalidPostError, OverloadedError, RateLimitedError, InternalError, NotReadyError,
+    DeadlineError,
 )  # fmt: skip
 """All of them, by status."""
 

@@ -1,4 +1,4 @@
-"""How every route that judges posts takes them in: read within the limits, judged by the deadline, put on record."""
+"""How every route that judges posts takes them in: within limits and quota, by the deadline, and put on record."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from serving.observer import record_of
+from serving.quotas import Quotas
 from serving.requests import JSON_MEDIA_TYPE, read_body
 from serving.service import Service
 from serving.settings import Settings
@@ -18,6 +19,7 @@ class Intake:
 
     service: Service
     settings: Settings
+    quotas: Quotas
 
     @property
     def limits(self) -> Limits:
@@ -28,13 +30,16 @@ class Intake:
         """The body of a request whose declared media type is all of the expression `media_type`.
 
         Raises:
-            ApiError: when no model may be asked, or the body is too large, too late or declared as something else.
+            ApiError: when no model may be asked, the key has no post left, or the body is too large, too late or
+                declared as something else.
         """
         self.service.running()  # a server that cannot answer does not read
+        record = record_of(request)
+        self.quotas.look(record.key)
         return await read_body(
             request,
             limit_bytes=self.settings.max_body_bytes,
-            deadline_s=record_of(request).deadline_s,
+            deadline_s=record.deadline_s,
             media_type=media_type,
         )
 
@@ -42,9 +47,11 @@ class Intake:
         """The answers for the posts of a request, in order; `bulk` posts run after all that are not.
 
         Raises:
-            ApiError: when no model may be asked, the queue has no room, or they are not done in time.
+            ApiError: when no model may be asked, the key has not so many posts left, the queue has no room, or they
+                are not done in time.
         """
         record = record_of(request)
+        record.headers.update(self.quotas.take(record.key, len(posts)))
         answers = await self.service.predict(posts, deadline_s=record.deadline_s, bulk=bulk)
         record.prediction_ids.extend(each.prediction_id for each in answers)
         return answers

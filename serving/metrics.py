@@ -68,6 +68,11 @@ class Metrics:
         self._truncated = self._counter("truncated", "Posts that were longer than the model reads")
         refusals = self._counter("refusals", "Requests not answered, by error code", "code")
         self._refusals = {error.code: refusals.labels(error.code) for error in API_ERRORS}
+        reads = self._counter("keys_file_reads", "Times the changed keys file was read, by what came of it", "outcome")
+        self._keys_file_reads = {usable: reads.labels("taken" if usable else "refused") for usable in (True, False)}
+        self._keys_file_stale = self._gauge(
+            "keys_file_stale", "1 where the keys file cannot be used and older keys hold"
+        )
         self._ready = self._gauge("ready", "1 where a model answers, 0 while starting or draining")
         self._posts_in_work = self._gauge("posts_in_work", "Posts accepted and not yet answered")
         self._versions = self._gauge("versions", "1 for the versions in service", *Versions.model_fields)
@@ -117,6 +122,11 @@ class Metrics:
     def observe_refusal(self, code: str) -> None:
         """Counts one request that was not answered, by the code of its error."""
         self._refusals[code].inc()
+
+    def observe_keys_file(self, *, usable: bool) -> None:
+        """Counts one reading of a keys file that had changed."""
+        self._keys_file_reads[usable].inc()
+        self._keys_file_stale.set(not usable)
 
     def watch(self, *, ready: Callable[[], bool], posts_in_work: Callable[[], int]) -> None:
         """Reads both gauges from these whenever they are asked for: nobody sets them, least of all a signal handler."""

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
+from serving.auth import KeyEntry
 from serving.errors import InternalError, NotReadyError, error_response
 from serving.logs import fault_of
 from serving.metrics import UNMATCHED, Metrics
@@ -27,7 +28,10 @@ _RECORD = "signalbox.record"
 
 @dataclass(slots=True)
 class RequestRecord:
-    """What is kept of one request while it runs. `deadline_s` is a time of the event loop's clock."""
+    """What is kept of one request while it runs. `deadline_s` is a time of the event loop's clock.
+
+    `key` is the entry of its key, where one was asked for; `headers` are added to its answer.
+    """
 
     request_id: str
     deadline_s: float
@@ -36,6 +40,8 @@ class RequestRecord:
     status: int = 0
     error_code: str | None = None
     prediction_ids: list[str] = field(default_factory=list)
+    key: KeyEntry | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 def record_of(request: Request) -> RequestRecord:
@@ -109,7 +115,7 @@ class Observer:
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = record.request_id
+                MutableHeaders(scope=message).update({"X-Request-ID": record.request_id, **record.headers})
             await send(message)
 
         try:

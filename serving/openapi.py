@@ -57,7 +57,10 @@ def body_of(model: type[BaseModel]) -> dict[str, Any]:
 
 def responses_of(*errors: type[ApiError]) -> dict[int | str, dict[str, Any]]:
     """The part of a route's description that names its errors."""
-    return {error.status: {"model": ErrorResponse, "description": error.meaning} for error in errors}
+    meanings: dict[int | str, str] = {}
+    for error in errors:
+        meanings[error.status] = " Or: ".join(filter(None, (meanings.get(error.status), error.meaning)))
+    return {status: {"model": ErrorResponse, "description": meaning} for status, meaning in meanings.items()}
 
 
 def _request_schemas() -> dict[str, Any]:

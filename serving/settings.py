@@ -18,6 +18,8 @@ from models.bundle import DEFAULT_BUNDLE
 from serving.wire import MAX_BATCH_POSTS
 
 PREFIX = "SIGNALBOX_"
+MAX_POSTS_PER_MINUTE = 10_000_000
+"""Far above what one server can do; a limit over it is a mistake in the figure."""
 
 
 class SettingsError(ValueError):
@@ -48,6 +50,15 @@ class Settings(BaseSettings):
     api_keys_file: Annotated[
         Path | None, Field(description="JSON or TOML file of hashed API keys; without it no key is asked for")
     ] = None
+    rate_limit_posts_per_minute: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=MAX_POSTS_PER_MINUTE,
+            description="Posts that each key may send in a minute unless the keys file says otherwise, or all callers "
+            "together without one; above it 429; 0 is no limit",
+        ),
+    ] = 0
     workers: Annotated[
         int, Field(ge=0, le=256, description="Threads that predict; 0 is one for each core this process may use")
     ] = 0

@@ -1,4 +1,6 @@
 import json
+import re
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -6,9 +8,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from serving import auth
 from serving.app import create_app
-from serving.auth import KeyEntry, Keys, hash_key, new_key, read_keys
+from serving.auth import LOOK_EVERY_S, KeyEntry, KeyRing, Keys, hash_key, new_key, read_keys
 from serving.errors import KeyMissingError, KeyRefusedError
+from serving.metrics import Metrics
 from serving.settings import Settings, SettingsError
 from tests.serving.clients import PATIENT_MS, WAIT_S, MakePredictor, service_of
 
@@ -23,6 +27,22 @@ NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 
 def entry(name: str, **fields: Any) -> dict[str, Any]:
     return {"name": name, "sha256": hash_key(f"key of {name}"), **fields}
+
+
+def write_keys(path: Path, *entries: dict[str, Any]) -> None:
+    """Moves a keys file into its place at once, as operators should."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps({"keys": entries}))
+    fresh.replace(path)
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +180,11 @@ def test_a_keys_file_may_be_toml(tmp_path: Path) -> None:
         ("keys.json", '{"keys": [{"name": "crm", "sha256": "short"}]}', "keys.0.sha256 is not valid"),
         ("keys.json", json.dumps({"keys": [entry("crm", scopes=["all"])]}), "keys.0.scopes.0 is not valid"),
         ("keys.json", json.dumps({"keys": [entry("crm", key="k")]}), "keys.0.key is not valid"),
+        (
+            "keys.json",
+            json.dumps({"keys": [entry("crm", posts_per_minute=-1)]}),
+            "keys.0.posts_per_minute is not valid",
+        ),
         ("keys.json", json.dumps({"keys": [entry("crm"), entry("crm")]}), "every name may stand there only once"),
         ("keys.json", json.dumps({"keys": [entry("crm", expires_at="2027-01-01T00:00:00")]}), "keys.0.expires_at"),
     ],
@@ -179,3 +204,82 @@ def test_a_keys_file_that_is_not_right_is_refused_with_its_place(
 def test_a_keys_file_that_is_not_there_keeps_the_server_from_starting(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="No such file"):
         create_app(Settings(api_keys_file=tmp_path / "keys.json"), lambda: pytest.fail("nothing is loaded"))
+
+
+# A keys file that changes
+
+
+@pytest.fixture
+def looking(
+    make_predictor: MakePredictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[TestClient, Path]]:
+    """A server that looks at its keys file at every request, and that file."""
+    monkeypatch.setattr(auth, "LOOK_EVERY_S", 0.0)
+    path = tmp_path / "keys.json"
+    write_keys(path, entry("crm", scopes=["predict", "metrics"]))
+    with TestClient(create_app(Settings(api_keys_file=path, request_timeout_ms=PATIENT_MS), make_predictor)) as client:
+        assert service_of(client).settled.wait(WAIT_S)
+        yield client, path
+
+
+def stale(client: TestClient, key: str) -> tuple[float, float, float]:
+    """How often the changed file was taken and refused, and whether it is stale, as the metrics say."""
+    text = client.get("/metrics", headers={"X-API-Key": key}).text
+    taken, refused, is_stale = (
+        float(re.findall(rf"^signalbox_keys_file_{name} (\S+)$", text, re.M)[0])
+        for name in ('reads_total{outcome="taken"}', 'reads_total{outcome="refused"}', "stale")
+    )
+    return taken, refused, is_stale
+
+
+def test_a_key_that_was_withdrawn_stops_and_a_new_one_works_without_a_restart(
+    looking: tuple[TestClient, Path],
+) -> None:
+    client, path = looking
+    assert ask(client, "POST", "/v1/predict", {"X-API-Key": "key of crm"}).status_code == 200
+    write_keys(path, entry("prometheus", scopes=["metrics"]), entry("bot"))
+    check_refusal(ask(client, "POST", "/v1/predict", {"X-API-Key": "key of crm"}), 401, "key_missing")
+    assert ask(client, "POST", "/v1/predict", {"X-API-Key": "key of bot"}).status_code == 200
+    assert stale(client, "key of prometheus") == (1, 0, 0)
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_text("{")], ids=["gone", "broken"])
+def test_a_changed_keys_file_that_cannot_be_used_leaves_the_old_keys_and_is_told(
+    looking: tuple[TestClient, Path], spoil: Callable[[Path], object], caplog: pytest.LogCaptureFixture
+) -> None:
+    client, path = looking
+    spoil(path)
+    for _ in range(3):
+        assert ask(client, "POST", "/v1/predict", {"X-API-Key": "key of crm"}).status_code == 200
+    assert stale(client, "key of crm") == (0, 1, 1)
+    (refused,) = [each for each in caplog.records if each.getMessage() == "keys_refused"]
+    assert "cannot be used" in refused.__dict__["fields"]["problem"]
+    write_keys(path, entry("crm", scopes=["predict", "metrics"]))
+    assert stale(client, "key of crm") == (1, 1, 0)
+
+
+def test_a_keys_file_is_looked_at_once_a_second_at_most(tmp_path: Path) -> None:
+    path, clock = tmp_path / "keys.json", Clock()
+    write_keys(path, entry("old"))
+    ring = KeyRing(path, Metrics(), clock)
+    write_keys(path, entry("new"))
+    clock.now_s = LOOK_EVERY_S * 0.99
+    assert ring.check("key of old", "predict").name == "old"
+    clock.now_s = LOOK_EVERY_S
+    assert ring.check("key of new", "predict").name == "new"
+    with pytest.raises(KeyMissingError):
+        ring.check("key of old", "predict")
+
+
+def test_a_keys_file_behind_a_link_that_is_turned_is_seen(tmp_path: Path) -> None:
+    """Kubernetes swaps a mounted secret by turning a link."""
+    clock = Clock()
+    for name in ("old", "new"):
+        write_keys(tmp_path / f"{name}.json", entry(name))
+    link, other = tmp_path / "keys.json", tmp_path / "other"
+    link.symlink_to("old.json")
+    ring = KeyRing(link, Metrics(), clock)
+    other.symlink_to("new.json")
+    other.replace(link)
+    clock.now_s = LOOK_EVERY_S
+    assert ring.check("key of new", "predict").name == "new"

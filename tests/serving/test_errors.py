@@ -389,5 +389,5 @@ def test_a_model_whose_scores_are_no_numbers_is_never_ready(make_predictor: Make
 
 
 def test_every_error_has_a_status_and_code_of_its_own() -> None:
-    assert [error.status for error in API_ERRORS] == [400, 401, 403, 404, 405, 413, 415, 422, 429, 500, 503, 504]
+    assert [error.status for error in API_ERRORS] == [400, 401, 403, 404, 405, 413, 415, 422, 429, 429, 500, 503, 504]
     assert len({error.code for error in API_ERRORS}) == len(API_ERRORS)
