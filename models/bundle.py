@@ -19,6 +19,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, V
 from data.rendering import RENDERING_VERSION
 from data.taxonomy import Taxonomy, UnknownTaxonomyError, taxonomy
 from models.calibration import Calibration
+from models.golden import Golden
 from models.policy import Policy
 
 BUNDLE_FORMAT = "1"
@@ -32,6 +33,8 @@ POLICY_FILE = "policy.json"
 METRICS_FILE = "metrics.json"
 RECIPE_FILE = "recipe.toml"
 CARD_FILE = "README.md"
+GOLDEN_FILE = "golden.json"
+"""The one file that a bundle may lack: those written before there were golden posts do (docs/decisions/0011)."""
 FILES = (
     MODEL_FILE,
     TOKENIZER_FILE,
@@ -125,6 +128,7 @@ class Bundle:
     calibration: Calibration
     policy: Policy
     metrics: dict[str, Any]
+    golden: Golden | None = None
 
     @property
     def model_path(self) -> Path:
@@ -149,6 +153,7 @@ class BundleParts:
     metrics: dict[str, Any]
     recipe: str
     card: str
+    golden: Golden | None = None
 
 
 def sha256_of(path: Path) -> str:
@@ -186,9 +191,12 @@ def write_bundle(directory: Path, parts: BundleParts) -> Bundle:
             RECIPE_FILE: parts.recipe,
             CARD_FILE: parts.card,
         }
+        if parts.golden is not None:
+            texts[GOLDEN_FILE] = _json(parts.golden.model_dump(mode="json"))
         for name, text in texts.items():
             (new / name).write_text(text, encoding="utf-8")
-        manifest = parts.manifest.model_copy(update={"files": {name: sha256_of(new / name) for name in FILES}})
+        files = {name: sha256_of(new / name) for name in (MODEL_FILE, TOKENIZER_FILE, *texts)}
+        manifest = parts.manifest.model_copy(update={"files": files})
         (new / MANIFEST_FILE).write_text(_json(manifest.model_dump(mode="json")), encoding="utf-8")
         load_bundle(new)
         _replace(directory, new, keep=Path(scratch) / "old")
@@ -219,9 +227,10 @@ def _read(directory: Path, name: str, kind: type[AnyValue]) -> AnyValue:
 
 
 def _check_files(directory: Path, manifest: Manifest) -> None:
-    if set(manifest.files) != set(FILES):
+    if set(manifest.files) - {GOLDEN_FILE} != set(FILES):
         raise BundleError(
-            f"The manifest of bundle {directory} lists {sorted(manifest.files)}, wanted {sorted(FILES)}. "
+            f"The manifest of bundle {directory} lists {sorted(manifest.files)}, wanted {sorted(FILES)} "
+            f"and at most {GOLDEN_FILE} beside them. "
             "Use a bundle written by this version, or retrain it."
         )
     for name, wanted in manifest.files.items():
@@ -288,6 +297,7 @@ def load_bundle(directory: Path) -> Bundle:
         calibration=_read(directory, CALIBRATION_FILE, Calibration),
         policy=_read(directory, POLICY_FILE, Policy),
         metrics=_read(directory, METRICS_FILE, dict[str, Any]),
+        golden=_read(directory, GOLDEN_FILE, Golden) if GOLDEN_FILE in manifest.files else None,
     )
 
 

@@ -16,9 +16,10 @@ from data.handles import Handles
 from data.post import Post
 from data.rendering import Rendered, render
 from data.taxonomy import INTENTS, ROUTES, Intent, Route
-from models.bundle import Bundle
+from models.bundle import Bundle, BundleError
 from models.calibration import FloatArray, probabilities
 from models.classifier import Classifier, Encoded, Logits
+from models.golden import TOLERANCE, departures
 from models.guards import Guards, LanguageDetector
 from models.policy import Decision, Facts, Policy, decide
 
@@ -106,10 +107,24 @@ class Predictor:
         self._now = now
 
     @classmethod
-    def load(cls, bundle: Bundle, *, policy: Policy | None = None, threads: int = 1) -> Self:
-        """The predictor of a verified bundle, with its graph and language model in memory."""
+    def load(
+        cls, bundle: Bundle, *, policy: Policy | None = None, threads: int = 1, guards: Guards | None = None
+    ) -> Self:
+        """The predictor of a verified bundle, in memory, after it gave its golden posts what it must.
+
+        `guards` shares a language model that is in memory already.
+
+        Raises:
+            BundleError: when it does not compute what was recorded when the bundle was written.
+        """
         classifier = Classifier(bundle.model_path, bundle.tokenizer_path, bundle.manifest.reading, threads=threads)
-        return cls(bundle, classifier, Guards(LanguageDetector()), policy=policy)
+        predictor = cls(bundle, classifier, guards or Guards(LanguageDetector()), policy=policy)
+        _check_golden(predictor)
+        return predictor
+
+    def under(self, policy: Policy) -> Self:
+        """The same model in memory under another policy."""
+        return type(self)(self.bundle, self._classifier, self._guards, policy=policy, now=self._now)
 
     def _facts(self, post: Post, rendered: Rendered, encoded: Encoded) -> Facts:
         return self._guards.read(
@@ -163,3 +178,19 @@ class Predictor:
         logits = self._classifier.logits([encoded])
         (scores,) = self._scores([rendered], [encoded], logits, [replace(facts, truncated=encoded.truncated)])
         return decide_scores(scores, self.policy)
+
+
+def _check_golden(predictor: Predictor) -> None:
+    bundle, golden = predictor.bundle, predictor.bundle.golden
+    if golden is None:
+        return
+    tolerance = TOLERANCE[bundle.manifest.precision]
+    found = predictor.under(bundle.policy).predict(golden.inputs)
+    off = list(departures(golden, found, bundle.policy, tolerance))
+    if off:
+        raise BundleError(
+            f"Bundle {bundle.directory} computes something else here than where it was made: {off[0]} (and "
+            f"{len(off) - 1} more of {len(found)} posts). Wanted: every probability within {tolerance} of the recorded "
+            "one, and the same decision. Install the pinned versions (constraints.txt), try another machine, or make "
+            "the bundle anew with this program."
+        )

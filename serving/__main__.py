@@ -71,9 +71,12 @@ def check(arguments: argparse.Namespace) -> int:
     problems = failures(predictor)
     for problem in problems:
         _say(problem)
-    _say(f"{settings.bundle}: every file verified; {len(cases(predictor))} posts asked, {len(problems)} problems.")
-    versions = versions_of(predictor).model_dump()
-    _answer({"bundle": str(settings.bundle), "fit": not problems, "problems": problems, "versions": versions})
+    golden = len(predictor.bundle.golden.posts) if predictor.bundle.golden else 0
+    recorded = f"{golden} golden posts answered as recorded" if golden else "no golden posts to compare with"
+    asked = f"{len(cases(predictor))} posts asked, {len(problems)} problems"
+    _say(f"{settings.bundle}: every file verified; {recorded}; {asked}.")
+    answer = {"bundle": str(settings.bundle), "fit": not problems, "problems": problems, "golden_posts": golden}
+    _answer({**answer, "versions": versions_of(predictor).model_dump()})
     return FAILED if problems else DONE
 
 

@@ -40,6 +40,7 @@ from training.export import difference, export_fp32
 from training.figures import learning_curve
 from training.finetune import Finetuned, finetune
 from training.gates import Comparison, compare
+from training.golden import record_golden
 from training.network import load_network
 from training.outside import read_outside, score_outside
 from training.quantize import EXCLUSIONS, quantize_int8
@@ -259,6 +260,7 @@ def make_bundle(
             metrics=metrics,
             recipe=recipe_toml(recipe),
             card=render_card(manifest, recipe, policy, metrics),
+            golden=record_golden(candidate.predictor(policy), development),
         ),
     )
     say(f"Wrote and verified {bundle_directory}")

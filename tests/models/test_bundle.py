@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from data.post import Post
 from data.taxonomy import INTENTS, ROUTES, taxonomy
 from models.bundle import (
     FILES,
+    GOLDEN_FILE,
     Bundle,
     BundleError,
     BundleParts,
@@ -25,7 +27,9 @@ from models.bundle import (
     write_bundle,
 )
 from models.calibration import Calibration
+from models.golden import Golden, record
 from models.policy import Certificate, Policy, Template, Thresholds
+from tests.fakes import BOLD_POLICY, fake_predictor
 
 CREATED = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 SHA_OF_HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
@@ -80,6 +84,11 @@ def parts(tmp_path: Path) -> BundleParts:
 @pytest.fixture
 def bundle(parts: BundleParts, tmp_path: Path) -> Bundle:
     return write_bundle(tmp_path / "bundle", parts)
+
+
+def golden() -> Golden:
+    post = Post(id="g-1", text="where is my parcel?")
+    return record([post], fake_predictor().predict([post]), BOLD_POLICY, CREATED)
 
 
 def files_of(directory: Path) -> dict[str, bytes]:
@@ -140,6 +149,25 @@ def test_a_new_bundle_replaces_the_old_one_as_a_whole(bundle: Bundle, parts: Bun
     write_bundle(bundle.directory, replace(parts, card="# Another\n"))
     assert set(files_of(bundle.directory)) == {*FILES, "manifest.json"}
     assert (bundle.directory / "README.md").read_text() == "# Another\n"
+
+
+def test_golden_posts_are_a_tenth_file_signed_like_the_others(parts: BundleParts, tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "bundle", replace(parts, golden=golden()))
+    assert set(bundle.manifest.files) == {*FILES, GOLDEN_FILE}
+    assert load_bundle(bundle.directory).golden == golden()
+    (bundle.directory / GOLDEN_FILE).unlink()
+    assert refusal(bundle.directory) == (
+        f"Bundle {bundle.directory} lacks the file golden.json; its manifest lists 9 files. "
+        "Copy the whole directory again."
+    )
+
+
+@pytest.mark.parametrize("posts", [[], [{"post": {"text": "thanks"}, "routes": {}, "intents": {}}]])
+def test_golden_posts_that_are_none_are_refused(posts: list[object], parts: BundleParts, tmp_path: Path) -> None:
+    directory = write_bundle(tmp_path / "bundle", replace(parts, golden=golden())).directory
+    change(directory / GOLDEN_FILE, posts=posts)
+    change(directory / "manifest.json", files={name: sha256_of(directory / name) for name in (*FILES, GOLDEN_FILE)})
+    assert refusal(directory).startswith(f"Bundle file {directory / GOLDEN_FILE} is not valid: posts")
 
 
 def _without_a_graph(parts: BundleParts) -> BundleParts:
@@ -305,8 +333,8 @@ def _files_in_manifest(bundle: Bundle, files: dict[str, Any]) -> None:
 def test_a_manifest_that_lists_another_file_is_refused_before_that_file_is_read(extra: str, bundle: Bundle) -> None:
     _files_in_manifest(bundle, {**bundle.manifest.files, extra: "0" * 64})
     assert refusal(bundle.directory) == (
-        f"The manifest of bundle {bundle.directory} lists {sorted([*FILES, extra])}, wanted {sorted(FILES)}. "
-        "Use a bundle written by this version, or retrain it."
+        f"The manifest of bundle {bundle.directory} lists {sorted([*FILES, extra])}, wanted {sorted(FILES)} "
+        "and at most golden.json beside them. Use a bundle written by this version, or retrain it."
     )
 
 

@@ -4,6 +4,7 @@ The graph has the shape of a real one (three inputs, masked mean, two heads) and
 of `MEANING` pulls towards its labels, each token type and each other word a little, in a way fixed by a seed.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from string import ascii_lowercase, digits
 
@@ -18,7 +19,8 @@ from tokenizers.processors import TemplateProcessing
 
 from data.taxonomy import INTENTS, ROUTES, Intent, Route
 
-MEANING: dict[str, tuple[Route, Intent]] = {
+Meaning = Mapping[str, tuple[Route, Intent]]
+MEANING: Meaning = {
     "parcel": ("simple", "order_status"),
     "thanks": ("simple", "praise"),
     "again": ("complex", "service_quality"),
@@ -51,21 +53,22 @@ def write_tiny_tokenizer(path: Path) -> None:
     tokenizer.save(str(path))
 
 
-def _weights() -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+def _weights(meaning: Meaning) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
     random = np.random.default_rng(7)
     size = len(VOCABULARY)
     heads = {
         "route_weight": random.normal(0.0, 0.1, (size, len(ROUTES))),
         "intent_weight": random.normal(0.0, 0.1, (size, len(INTENTS))),
     }
-    for word, (route, intent) in MEANING.items():
+    for word, (route, intent) in meaning.items():
         heads["route_weight"][VOCABULARY.index(word), ROUTES.index(route)] = 40.0
         heads["intent_weight"][VOCABULARY.index(word), INTENTS.index(intent)] = 40.0
     weights = {"words": np.eye(size), "types": random.normal(0.0, 0.01, (2, size)), **heads}
     return {name: value.astype(np.float32) for name, value in weights.items()}
 
 
-def write_tiny_model(path: Path) -> None:
+def write_tiny_model(path: Path, meaning: Meaning = MEANING) -> None:
+    """The graph, written to `path`; `meaning` says otherwise what the words of `MEANING` mean."""
     nodes = [
         helper.make_node("Gather", ["words", "input_ids"], ["word"]),
         helper.make_node("Gather", ["types", "token_type_ids"], ["type"]),
@@ -82,7 +85,12 @@ def write_tiny_model(path: Path) -> None:
         helper.make_node("MatMul", ["sentence", "route_weight"], ["route"]),
         helper.make_node("MatMul", ["sentence", "intent_weight"], ["intent"]),
     ]
-    constants = {**_weights(), "last": np.array([2]), "second": np.array([1]), "leak": np.array(LEAK, np.float32)}
+    constants = {
+        **_weights(meaning),
+        "last": np.array([2]),
+        "second": np.array([1]),
+        "leak": np.array(LEAK, np.float32),
+    }
     graph = helper.make_graph(
         nodes,
         "tiny",

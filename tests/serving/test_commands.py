@@ -3,23 +3,19 @@ import os
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from httpx2 import Client, ConnectError
 
-from models.bundle import BundleParts, Encoder, Manifest, Reading, write_bundle
-from models.calibration import Calibration
 from models.policy import Policy, Thresholds
 from serving.__main__ import SCOPES, main
 from serving.auth import Keys, KeysFile, Scope
 from serving.check import failures
 from serving.errors import KeyRefusedError
 from serving.settings import Settings, variable
-from tests.fakes import BOLD_POLICY
-from tests.models.tiny_model import write_tiny_model, write_tiny_tokenizer
+from tests.models.tiny_bundle import GOLDEN_POSTS, write_tiny_bundle
 from tests.serving.clients import PATIENT_MS, WAIT_S, MakePredictor
 
 VERBS = ("run", "check", "hash-key", "openapi")
@@ -34,31 +30,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole bundle around the tiny classifier."""
-    scratch = tmp_path_factory.mktemp("parts")
-    model, tokenizer = scratch / "model.onnx", scratch / "tokenizer.json"
-    write_tiny_model(model)
-    write_tiny_tokenizer(tokenizer)
-    manifest = Manifest(
-        model_version="2026.11.22+tiny00",
-        created_at=datetime(2026, 11, 22, tzinfo=UTC),
-        taxonomy="1",
-        precision="fp32",
-        encoder=Encoder(name="tiny", sha256="0" * 64),
-        git_commit="0" * 40,
-        data_fingerprint="0" * 64,
-        reading=Reading(window_tokens=64, overlap_tokens=8, context_tokens=20, max_windows=2),
-    )
-    parts = BundleParts(
-        manifest=manifest,
-        model=model,
-        tokenizer=tokenizer,
-        calibration=Calibration(),
-        policy=BOLD_POLICY,
-        metrics={},
-        recipe="",
-        card="A bundle of the tests.\n",
-    )
-    return write_bundle(scratch / "bundle", parts).directory
+    return write_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny").directory
 
 
 def last_json(output: str) -> Any:
@@ -166,7 +138,18 @@ def test_a_bundle_that_answers_as_it_must_is_fit(tiny_bundle: Path, capsys: pyte
     assert main(["check", "--bundle", str(tiny_bundle)]) == 0
     answer = last_json(capsys.readouterr().out)
     assert answer["fit"] is True
+    assert answer["golden_posts"] == len(GOLDEN_POSTS)
     assert answer["versions"]["model"] == "2026.11.22+tiny00"
+
+
+def test_a_bundle_of_the_time_before_golden_posts_is_fit_and_said_to_have_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tiny_bundle(tmp_path / "old", golden=())
+    assert main(["check", "--bundle", str(tmp_path / "old")]) == 0
+    said = capsys.readouterr()
+    assert last_json(said.out)["golden_posts"] == 0
+    assert "no golden posts" in said.err
 
 
 def test_a_bundle_is_checked_where_the_environment_is_that_of_a_public_server(

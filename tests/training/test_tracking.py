@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.dependencies import MissingGroupError
-from models.bundle import FILES, MANIFEST_FILE, load_bundle
+from models.bundle import FILES, GOLDEN_FILE, MANIFEST_FILE, load_bundle
 from tests.training.whole_run import WholeRun
 from training.recipe import Recipe
 from training.tracking import EXPERIMENT, Untracked, flatten, track
@@ -83,7 +83,7 @@ def test_there_is_a_learning_curve_of_every_member_to_look_at(client: Any, kept:
 
 
 def test_the_bundle_is_kept_byte_for_byte(client: Any, kept: Any, whole_run: WholeRun, tmp_path: Path) -> None:
-    assert paths(client, kept, "bundle") == {f"bundle/{name}" for name in (*FILES, MANIFEST_FILE)}
+    assert paths(client, kept, "bundle") == {f"bundle/{name}" for name in (*FILES, GOLDEN_FILE, MANIFEST_FILE)}
     directory = Path(client.download_artifacts(kept.info.run_id, "bundle", str(tmp_path)))
     manifest = json.loads((whole_run.bundle / MANIFEST_FILE).read_bytes())
     for name, sha256 in manifest["files"].items():

@@ -25,6 +25,7 @@ from models.predictor import Predictor
 from tests.training.test_finetune import read_weights, same
 from tests.training.whole_run import WholeRun
 from training.finetune import AVERAGE_FILE, CHECKPOINT_FILE
+from training.golden import GOLDEN_POSTS
 from training.pipeline import make_bundle, run_directory
 from training.recipe import Recipe, read_recipe
 
@@ -78,6 +79,12 @@ def test_the_bundle_answers_posts(predictor: Predictor, splits: Splits) -> None:
     for each in predictions:
         assert sum(each.routes.values()) == pytest.approx(1)
         assert sum(each.intents.values()) == pytest.approx(1)
+
+
+def test_the_bundle_carries_golden_posts_and_answers_them_as_recorded(bundle: Bundle) -> None:
+    assert bundle.golden is not None
+    assert len(bundle.golden.posts) == GOLDEN_POSTS
+    Predictor.load(bundle)
 
 
 def test_the_figures_are_those_of_the_bundle_itself(predictor: Predictor, bundle: Bundle, splits: Splits) -> None:
