@@ -1,7 +1,7 @@
 """The application: its routes, what each needs, and its life from start to stop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,21 +12,17 @@ from starlette.responses import JSONResponse, Response
 
 from serving import pages
 from serving.auth import BEARER, HEADER, KeyRing, Scope, sent_key
+from serving.dialects import add_dialects, error_writer
+from serving.dialects.host import Host
 from serving.engine import ServedModel
 from serving.errors import (
-    BadJsonError,
-    BodyTooLargeError,
-    DeadlineError,
+    PREDICT_ERRORS,
+    ErrorWriter,
     InternalError,
-    InvalidPostError,
     KeyMissingError,
     KeyRefusedError,
-    NotJsonContentError,
     NotReadyError,
-    OverloadedError,
-    RateLimitedError,
     as_api_error,
-    error_response,
 )
 from serving.intake import Intake
 from serving.metrics import Metrics
@@ -49,10 +45,6 @@ from serving.wire import (
 )
 
 _KEY_ERRORS = (KeyMissingError, KeyRefusedError)
-_PREDICT_ERRORS = (
-    BadJsonError, *_KEY_ERRORS, BodyTooLargeError, NotJsonContentError, InvalidPostError, OverloadedError,
-    RateLimitedError, InternalError, NotReadyError, DeadlineError,
-)  # fmt: skip
 
 
 def _needs(keys: KeyRing | None, scope: Scope) -> params.Depends:
@@ -65,11 +57,15 @@ def _needs(keys: KeyRing | None, scope: Scope) -> params.Depends:
     return params.Depends(check)
 
 
-async def _answer_http_error(request: Request, error: Exception) -> Response:
-    """The one shape for what a route or the router raised."""
-    known = as_api_error(error, request) if isinstance(error, HTTPException) else InternalError()
-    record_of(request).error_code = known.code
-    return error_response(known)
+def _http_error_handler(write: ErrorWriter) -> Callable[[Request, Exception], Coroutine[Any, Any, Response]]:
+    """What answers an error that a route or the router raised."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        known = as_api_error(error, request) if isinstance(error, HTTPException) else InternalError()
+        record_of(request).error_code = known.code
+        return write(known, request.url.path)
+
+    return answer
 
 
 def _model_answer(model: ServedModel, settings: Settings) -> ModelResponse:
@@ -108,7 +104,7 @@ def _model_answer(model: ServedModel, settings: Settings) -> ModelResponse:
 
 def _add_predict_routes(app: FastAPI, intake: Intake, keys: KeyRing | None) -> None:
     options: dict[str, Any] = {
-        "responses": responses_of(*_PREDICT_ERRORS),
+        "responses": responses_of(*PREDICT_ERRORS),
         "dependencies": [_needs(keys, "predict")],
         "tags": ["predict"],
     }
@@ -202,6 +198,7 @@ def create_app(settings: Settings, load: PredictorLoader) -> FastAPI:
     keys = KeyRing(settings.api_keys_file, metrics) if settings.api_keys_file else None
     quotas = Quotas(settings.rate_limit_posts_per_minute)
     service = Service(settings, metrics)
+    write = error_writer(settings.dialects)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -220,15 +217,22 @@ def create_app(settings: Settings, load: PredictorLoader) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        exception_handlers={HTTPException: _answer_http_error},
+        exception_handlers={HTTPException: _http_error_handler(write)},
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
-    _add_predict_routes(app, Intake(service, settings, quotas), keys)
+    intake = Intake(service, settings, quotas)
+    _add_predict_routes(app, intake, keys)
     _add_operator_routes(app, service, settings, keys, metrics)
+    app.state.request_models = add_dialects(
+        app,
+        settings.dialects,
+        Host(intake, lambda: _model_answer(service.running(), settings), _needs(keys, "predict")),
+    )
     _add_pages(app)
     app.add_middleware(
         Observer,
         metrics=metrics,
+        write=write,
         timeout_s=settings.request_timeout_ms / 1_000,
         access_log=settings.access_log,
     )

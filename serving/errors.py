@@ -19,9 +19,10 @@ Every body carries the fallback `agent`: no failure may end as an automatic answ
 never what was sent, only its kind and size.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -146,12 +147,24 @@ API_ERRORS: tuple[type[ApiError], ...] = (
     DeadlineError,
 )  # fmt: skip
 """All of them, by status."""
+PREDICT_ERRORS: tuple[type[ApiError], ...] = (
+    BadJsonError, KeyMissingError, KeyRefusedError, BodyTooLargeError, NotJsonContentError, InvalidPostError,
+    OverloadedError, RateLimitedError, InternalError, NotReadyError, DeadlineError,
+)  # fmt: skip
+"""Those that a route which judges posts may answer with."""
 
 
-def error_response(error: ApiError) -> Response:
-    """The HTTP answer of an error. Any bytes in it are safe to send: what is not ASCII is escaped."""
+ErrorWriter = Callable[[ApiError, str], Response]
+"""The HTTP answer of an error on a path."""
+
+
+def error_response(error: ApiError, body: BaseModel | None = None) -> Response:
+    """The HTTP answer of an error, with a `body` of its own where another interface wants another shape.
+
+    Any bytes in it are safe to send: what is not ASCII is escaped.
+    """
     return Response(
-        error.body().model_dump_json(ensure_ascii=True),
+        (body or error.body()).model_dump_json(ensure_ascii=True),
         status_code=error.status,
         media_type="application/json",
         headers=error.headers,

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
 from serving.auth import KeyEntry
-from serving.errors import InternalError, NotReadyError, error_response
+from serving.errors import ErrorWriter, InternalError, NotReadyError
 from serving.logs import fault_of
 from serving.metrics import UNMATCHED, Metrics
 
@@ -72,11 +72,14 @@ def _cut_off() -> NotReadyError:
 
 
 class Observer:
-    """Middleware around the whole application."""
+    """Middleware around the whole application; `write` gives an error the shape that its path wants."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, *, timeout_s: float, access_log: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, *, write: ErrorWriter, timeout_s: float, access_log: bool
+    ) -> None:
         self._app = app
         self._metrics = metrics
+        self._write = write
         self._timeout_s = timeout_s
         self._access_log = access_log
 
@@ -123,14 +126,14 @@ class Observer:
         except asyncio.CancelledError:
             if not record.status:
                 record.error_code = NotReadyError.code
-                await error_response(_cut_off())(scope, receive, send_with_id)
+                await self._write(_cut_off(), scope["path"])(scope, receive, send_with_id)
             raise
         except Exception as error:  # noqa: BLE001 - the last net: anything at all must end as the error shape
             fields = {"request_id": record.request_id, "route": _route_of(scope), **fault_of(error)}
             LOG.error("unexpected_error", extra={"fields": fields})
             if not record.status:
                 record.error_code = InternalError.code
-                await error_response(InternalError())(scope, receive, send_with_id)
+                await self._write(InternalError(), scope["path"])(scope, receive, send_with_id)
         finally:
             record.route = _route_of(scope)
             self._end(record, scope["method"])

@@ -4,6 +4,7 @@ Requests are parsed from bytes by `serving.requests`, so FastAPI does not see th
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -55,16 +56,16 @@ def body_of(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def responses_of(*errors: type[ApiError]) -> dict[int | str, dict[str, Any]]:
-    """The part of a route's description that names its errors."""
+def responses_of(*errors: type[ApiError], shape: type[BaseModel] = ErrorResponse) -> dict[int | str, dict[str, Any]]:
+    """The part of a route's description that names its errors, all of one shape."""
     meanings: dict[int | str, str] = {}
     for error in errors:
         meanings[error.status] = " Or: ".join(filter(None, (meanings.get(error.status), error.meaning)))
-    return {status: {"model": ErrorResponse, "description": meaning} for status, meaning in meanings.items()}
+    return {status: {"model": shape, "description": meaning} for status, meaning in meanings.items()}
 
 
-def _request_schemas() -> dict[str, Any]:
-    models = [(PredictRequest, "validation"), (BatchRequest, "validation")]
+def _request_schemas(further: Sequence[type[BaseModel]]) -> dict[str, Any]:
+    models = [(model, "validation") for model in (PredictRequest, BatchRequest, *further)]
     _, schema = models_json_schema(models, ref_template=_REFERENCE)  # type: ignore[arg-type] # literals in a list
     definitions: dict[str, Any] = schema["$defs"]
     for model, fields in POST_FIELDS.items():
@@ -74,9 +75,9 @@ def _request_schemas() -> dict[str, Any]:
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document of the application."""
+    """The OpenAPI document of the application; `app.state.request_models` are those of the dialects it speaks."""
     document = get_openapi(title="Signalbox", version=INTERFACE_VERSION, description=DESCRIPTION, routes=app.routes)
-    document["components"]["schemas"] |= _request_schemas()
+    document["components"]["schemas"] |= _request_schemas(app.state.request_models)
     return document
 
 

@@ -21,7 +21,7 @@ from serving.errors import (
     InvalidPostError,
     NotJsonContentError,
 )
-from serving.wire import Detail, Limits
+from serving.wire import BatchRequest, Detail, Limits, PredictRequest
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 MAX_DETAILS = 20
@@ -34,6 +34,12 @@ JSON_MEDIA_TYPE = r"application/(?:[\w.-]+\+)?json"
 
 
 def _check_content_type(request: Request, media_type: str) -> None:
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        raise NotJsonContentError(
+            f"The body was not read: it is encoded as {encoding[:_MAX_NAME_CHARACTERS]}. "
+            "Wanted: a body that is not compressed. Send it without `Content-Encoding`."
+        )
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not re.fullmatch(media_type, declared):
         raise NotJsonContentError(
@@ -88,9 +94,11 @@ async def read_body(
 
 
 def _size(value: object) -> str:
-    """The kind and size of a value of JSON, never the value."""
+    """The kind and size of a value, never the value."""
     if isinstance(value, str):
         return f"a string of {len(value)} characters"
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
     if isinstance(value, Sequence):
         return f"an array of {len(value)}"
     if isinstance(value, Mapping):
@@ -115,9 +123,10 @@ def _known_fields(model: type[BaseModel], path: tuple[int | str, ...]) -> list[s
     return list(current.model_fields) if current else []
 
 
-def _detail(error: ErrorDetails, model: type[BaseModel]) -> Detail:
+def _detail(error: ErrorDetails, model: type[BaseModel], place: str | None) -> Detail:
     *path, last = error["loc"] or ("",)
-    field = ".".join(str(part)[:_MAX_NAME_CHARACTERS] for part in error["loc"]) or "the whole body"
+    shown = (place, *error["loc"][1:]) if place else error["loc"]
+    field = ".".join(str(part)[:_MAX_NAME_CHARACTERS] for part in shown) or "the whole body"
     if error["type"] == "extra_forbidden":
         known = _known_fields(model, tuple(path))
         near = difflib.get_close_matches(str(last)[:_MAX_NAME_CHARACTERS], known, n=1)
@@ -127,7 +136,23 @@ def _detail(error: ErrorDetails, model: type[BaseModel]) -> Detail:
     return Detail(field=field, code=error["type"], got=got, wanted=error["msg"])
 
 
-def _explain(error: ValidationError, model: type[BaseModel]) -> BadJsonError | InvalidPostError:
+def _invalid(details: Sequence[Detail], more: int = 0) -> InvalidPostError:
+    first, others = details[0], f" (and {more} more)" if more else ""
+    return InvalidPostError(
+        f"The request is not valid at {first.field}{others}: got {first.got}; wanted: {first.wanted}. "
+        "Correct the fields named in details and send it again; docs/api.md lists all fields.",
+        details=details,
+    )
+
+
+def invalid_value(field: str, value: object, *, wanted: str, code: str) -> InvalidPostError:
+    """The refusal of one value that no model knows how to refuse; of the value its kind and size are said."""
+    return _invalid([Detail(field=field, code=code, got=_size(value), wanted=wanted)])
+
+
+def _explain(
+    error: ValidationError, model: type[BaseModel], place: str | None = None
+) -> BadJsonError | InvalidPostError:
     errors = error.errors(include_url=False, include_context=False)
     if errors[0]["type"] == "json_invalid":
         where = errors[0]["msg"].removeprefix("Invalid JSON: ")
@@ -135,13 +160,7 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> BadJsonError | I
             f"The body could not be read as JSON: {where}. Wanted: one JSON object in UTF-8. "
             "Let a JSON library write it."
         )
-    first = _detail(errors[0], model)
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return InvalidPostError(
-        f"The request is not valid at {first.field}{more}: got {first.got}; wanted: {first.wanted}. "
-        "Correct the fields named in details and send it again; docs/api.md lists all fields.",
-        details=[_detail(each, model) for each in errors[:MAX_DETAILS]],
-    )
+    return _invalid([_detail(each, model, place) for each in errors[:MAX_DETAILS]], more=len(errors) - 1)
 
 
 def parse(body: bytes, model: type[AnyModel], limits: Limits) -> AnyModel:
@@ -155,3 +174,15 @@ def parse(body: bytes, model: type[AnyModel], limits: Limits) -> AnyModel:
         return model.model_validate_json(body, context=limits)
     except ValidationError as error:
         raise _explain(error, model) from None
+
+
+def parse_posts(values: Sequence[object], limits: Limits, *, place: str) -> list[PredictRequest]:
+    """The posts in values that another interface brought, checked as those of a batch; `place` is their name there.
+
+    Raises:
+        InvalidPostError: when there are none or too many, or a field of one is unknown, missing or not allowed.
+    """
+    try:
+        return BatchRequest.model_validate({"posts": values}, context=limits).posts
+    except ValidationError as error:
+        raise _explain(error, BatchRequest, place) from None

@@ -8,10 +8,10 @@ import os
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from data.post import MAX_TEXT_CHARACTERS
 from models.bundle import DEFAULT_BUNDLE
@@ -20,6 +20,8 @@ from serving.wire import MAX_BATCH_POSTS
 PREFIX = "SIGNALBOX_"
 MAX_POSTS_PER_MINUTE = 10_000_000
 """Far above what one server can do; a limit over it is a mistake in the figure."""
+DialectName = Literal["kserve", "mlflow", "tei"]
+DIALECT_NAMES: tuple[DialectName, ...] = get_args(DialectName)
 
 
 class SettingsError(ValueError):
@@ -32,6 +34,16 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _split(value: object) -> object:
+    """`"kserve, tei"` as its parts."""
+    return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+
+def _shown(default: object) -> str:
+    """A default as one would set it."""
+    return ",".join(default) if isinstance(default, tuple) else str(default).lower()
 
 
 class Settings(BaseSettings):
@@ -80,6 +92,12 @@ class Settings(BaseSettings):
         int,
         Field(ge=0, le=600_000, description="After SIGTERM, how long readyz at least says 503 before the port closes"),
     ] = 0
+    dialects: Annotated[
+        tuple[DialectName, ...],
+        NoDecode,
+        BeforeValidator(_split),
+        Field(description="Other interfaces answered beside the own one, with commas between; empty for none"),
+    ] = DIALECT_NAMES
     access_log: Annotated[bool, Field(description="One log line for each request")] = False
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="Least severe log lines that are written")
@@ -148,6 +166,6 @@ def settings_table() -> str:
     """All settings as the Markdown table of docs/operations.md: variable, default, meaning."""
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        default = "" if field.default is None else f"`{str(field.default).lower()}`"
+        default = "" if field.default is None else f"`{_shown(field.default)}`"
         rows.append(f"| `{variable(name)}` | {default} | {field.description} |")
     return "\n".join(rows) + "\n"

@@ -42,9 +42,16 @@ def shape(value: Any) -> Any:
     return "number" if isinstance(value, (int, float)) and not isinstance(value, bool) else type(value).__name__
 
 
+def without_numbers(value: object) -> str:
+    """What a value says without its scores, and without the ids and versions that every server has its own of."""
+    text = re.sub(r"\d\.\d+", "#", json.dumps(value))
+    text = re.sub(r'("prediction_id"): "[^"]*"', r"\1", text)
+    return re.sub(r'("versions"): \{.*?\}|("model_version"): "[^"]*"', r"\1", text)
+
+
 def test_the_manual_has_its_examples() -> None:
-    assert len(examples()) == API.count("```json request") == 5
-    assert sum(example.answer is not None for example in examples()) == API.count("```json answer") == 3
+    assert len(examples()) == API.count("```json request") == 8
+    assert sum(example.answer is not None for example in examples()) == API.count("```json answer") == 6
 
 
 @pytest.mark.parametrize("example", examples(), ids=lambda example: f"{example.method} {example.path} {example.status}")
@@ -59,12 +66,13 @@ def test_every_example_is_answered_as_the_manual_says(client: TestClient, exampl
     if example.status != 200:
         assert got == written
         return
+    if not example.path.startswith("/v1/"):
+        assert without_numbers(got) == without_numbers(written)
+        return
     assert (got["id"], got["due"], got["truncated"]) == (written["id"], written["due"], written["truncated"])
     assert got["route"]["label"] == written["route"]["label"]
     assert got["intent"]["label"] == written["intent"]["label"]
-    without_numbers = re.compile(r"\d\.\d+")
-    decisions = [without_numbers.sub("#", json.dumps(each["decision"])) for each in (got, written)]
-    assert decisions[0] == decisions[1]
+    assert without_numbers(got["decision"]) == without_numbers(written["decision"])
 
 
 def test_every_field_of_a_request_is_in_the_manual_with_its_meaning() -> None:

@@ -65,6 +65,7 @@ def test_a_value_that_is_not_allowed_is_named_with_what_is(monkeypatch: pytest.M
         ("max_batch_posts", "257"),
         ("drain_ms", "-1"),
         ("access_log", "perhaps"),
+        ("dialects", "klingon"),
         ("log_level", "loud"),
         ("host", ""),
     ],
