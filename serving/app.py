@@ -189,7 +189,7 @@ def _add_pages(app: FastAPI) -> None:
 def create_app(settings: Settings, load: PredictorLoader) -> FastAPI:
     """The application. Its start calls `load` on another thread; until a model answers, `readyz` says 503.
 
-    `app.state.service` is the `Service` within.
+    `app.state.service` is the `Service` within, `app.state.metrics` what it counts.
 
     Raises:
         SettingsError: when the keys file cannot be used.
@@ -236,5 +236,5 @@ def create_app(settings: Settings, load: PredictorLoader) -> FastAPI:
         timeout_s=settings.request_timeout_ms / 1_000,
         access_log=settings.access_log,
     )
-    app.state.service = service
+    app.state.service, app.state.metrics = service, metrics
     return app

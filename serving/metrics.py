@@ -22,6 +22,7 @@ from serving.wire import Versions
 
 ServingStage = Literal["queue", "render", "tokenize", "infer", "guard", "decide"]
 SERVING_STAGES: tuple[ServingStage, ...] = ("queue", *STAGES)
+ConnectionCode = Literal["bad_http", "head_timeout", "too_many_connections"]
 UNMATCHED = "unmatched"
 """The one route label of all paths that are not ours: a scanner must not make a series for each."""
 
@@ -68,6 +69,9 @@ class Metrics:
         self._truncated = self._counter("truncated", "Posts that were longer than the model reads")
         refusals = self._counter("refusals", "Requests not answered, by error code", "code")
         self._refusals = {error.code: refusals.labels(error.code) for error in API_ERRORS}
+        self._connections = self._gauge("connections", "Connections open")
+        refused = self._counter("connections_refused", "Connections closed before a request was read, by code", "code")
+        self._connections_refused = {code: refused.labels(code) for code in get_args(ConnectionCode)}
         reads = self._counter("keys_file_reads", "Times the changed keys file was read, by what came of it", "outcome")
         self._keys_file_reads = {usable: reads.labels("taken" if usable else "refused") for usable in (True, False)}
         self._keys_file_stale = self._gauge(
@@ -122,6 +126,14 @@ class Metrics:
     def observe_refusal(self, code: str) -> None:
         """Counts one request that was not answered, by the code of its error."""
         self._refusals[code].inc()
+
+    def observe_connections(self, difference: int) -> None:
+        """Adds to the open connections."""
+        self._connections.inc(difference)
+
+    def observe_connection_refused(self, code: ConnectionCode) -> None:
+        """Counts one connection that was closed before a request was read."""
+        self._connections_refused[code].inc()
 
     def observe_keys_file(self, *, usable: bool) -> None:
         """Counts one reading of a keys file that had changed."""

@@ -1,4 +1,4 @@
-"""The HTTP server around the application: how it listens, how it stops, and what it answers to what is not HTTP.
+"""The HTTP server around the application: how it listens and how it stops.
 
 A stop is graceful: at SIGTERM or SIGINT `readyz` turns to 503 and nothing new is accepted, what is in work is
 answered, then the port closes and the process ends with 0. A second signal stops at once.
@@ -12,12 +12,10 @@ from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from serving.errors import BadJsonError
+from serving.connections import Bounds, protocol_within
 from serving.service import Service
 from serving.settings import Settings, SettingsError, variable
-from serving.wire import ErrorBody, ErrorResponse
 
 _BACKLOG_CONNECTIONS = 2048
 """uvicorn's own default."""
@@ -33,7 +31,7 @@ def listen(settings: Settings) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(
             settings.host.strip("[]"), settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        return socket.create_server(address[:2], family=family, backlog=_BACKLOG_CONNECTIONS)
+        listener = socket.create_server(address[:2], family=family, backlog=_BACKLOG_CONNECTIONS)
     except OSError as error:
         number = error.errno or 0  # below zero for a name that is not found
         problem = os.strerror(number) if number > 0 else error.strerror
@@ -42,26 +40,15 @@ def listen(settings: Settings) -> socket.socket:
             f"address of this machine and a free port. Set {variable('host')} or {variable('port')}, or give --port 0 "
             "for any free one."
         ) from None
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; every accepted connection inherits it
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, settings.head_timeout_ms)
+    return listener
 
 
 def address_of(listener: socket.socket) -> str:
     """Where a listening socket is reached, as `http://127.0.0.1:8000`."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"
-
-
-class JsonErrorProtocol(HttpToolsProtocol):
-    """HTTP as uvicorn reads it; what it cannot read is refused in the same shape as everything else."""
-
-    def send_400_response(self, msg: str) -> None:
-        """Nothing; answers bytes that are not HTTP, and closes the connection."""
-        message = f"The request was not read: {msg} Wanted: HTTP/1.1. Use an HTTP client."
-        body = ErrorResponse(error=ErrorBody(code="bad_http", message=message)).model_dump_json().encode()
-        self.transport.write(
-            b"HTTP/1.1 %d Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
-            b"content-length: %d\r\n\r\n%b" % (BadJsonError.status, len(body), body)
-        )
-        self.transport.close()
 
 
 class DrainingServer(uvicorn.Server):
@@ -96,10 +83,11 @@ class DrainingServer(uvicorn.Server):
 def serve(app: FastAPI, settings: Settings, listener: socket.socket, announce: Callable[[], None]) -> str:
     """Why the model did not start, empty where it did; returns when the server has stopped."""
     service: Service = app.state.service
+    bounds = Bounds(app.state.metrics, settings.head_timeout_ms / 1_000, settings.max_connections)
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=JsonErrorProtocol,
+        http=protocol_within(bounds),
         ws="none",
         lifespan="on",
         log_config=None,

@@ -81,6 +81,16 @@ class Settings(BaseSettings):
     request_timeout_ms: Annotated[
         int, Field(ge=1, le=600_000, description="Time in which a request must be read and answered; after it 504")
     ] = 5_000
+    head_timeout_ms: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=600_000,
+            description="Time in which a request's head must arrive, after it 408; and in which an answer must be read",
+        ),
+    ] = 10_000
+    # A process may usually have 1,024 files open; the model, the log and the port need some of them.
+    max_connections: Annotated[int, Field(ge=1, description="Most connections open at a time; above it 503")] = 1_000
     max_body_bytes: Annotated[int, Field(ge=1_024, description="Largest request body; above it 413")] = 2 * 1024 * 1024
     max_text_characters: Annotated[
         int, Field(ge=1, le=MAX_TEXT_CHARACTERS, description="Longest text of a post; above it 422")

@@ -3,12 +3,13 @@
 import json
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import pytest
 from starlette.testclient import TestClient
 
 from serving.errors import API_ERRORS
+from serving.metrics import ConnectionCode
 from serving.openapi import POST_FIELDS
 
 API = Path("docs/api.md").read_text(encoding="utf-8")
@@ -98,6 +99,11 @@ def test_every_field_of_the_model_route_is_in_the_manual(client: TestClient) -> 
 def test_every_error_is_in_the_manual_with_its_meaning() -> None:
     for error in API_ERRORS:
         assert f"| {error.status} | `{error.code}` | {error.meaning} |" in API
+
+
+def test_every_refusal_of_a_connection_is_in_the_manual() -> None:
+    for code in get_args(ConnectionCode):
+        assert f"`{code}`" in API
 
 
 def test_every_code_of_a_reason_is_in_the_manual_and_on_the_page() -> None:

@@ -1,0 +1,122 @@
+"""One connection to the server: what it answers to what is not HTTP, how long it waits, how many there may be.
+
+uvicorn bounds an idle connection between two requests and nothing before the first. Here a head that never ends and
+one connection too many have their bounds too. An idle server has no timer: each belongs to a connection that is
+being waited for, and a request whose head comes in one piece costs none.
+"""
+
+from asyncio import BaseTransport, TimerHandle
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from serving.metrics import ConnectionCode, Metrics
+from serving.settings import variable
+from serving.wire import ErrorBody, ErrorResponse
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the connections of one server are held to."""
+
+    metrics: Metrics
+    head_timeout_s: float
+    max_connections: int
+
+
+def _refusal(status: HTTPStatus, code: ConnectionCode, message: str, headers: str = "") -> bytes:
+    body = ErrorResponse(error=ErrorBody(code=code, message=message)).model_dump_json(ensure_ascii=True)
+    return (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\nconnection: close\r\n"
+        f"content-length: {len(body)}\r\n{headers}\r\n{body}"
+    ).encode()
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """HTTP as uvicorn reads it, within bounds; what is refused is refused in the same shape as everything else."""
+
+    bounds: ClassVar[Bounds]
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:  # uvicorn's own, whatever they are
+        super().__init__(*arguments, **named)
+        self._waiting: TimerHandle | None = None
+        self._head_begun = False
+
+    def _refuse(self, status: HTTPStatus, code: ConnectionCode, message: str, headers: str = "") -> None:
+        self.bounds.metrics.observe_connection_refused(code)
+        self.transport.write(_refusal(status, code, message, headers))
+        self.transport.close()
+
+    def _wait(self) -> None:
+        self._waiting = self.loop.call_later(self.bounds.head_timeout_s, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+    def _give_up(self) -> None:
+        """A silent connection is closed without a word: a browser that opened it in advance would show it."""
+        self._waiting = None
+        if self.transport.is_closing():
+            return
+        if not self._head_begun:
+            self.transport.close()
+            return
+        self._refuse(
+            HTTPStatus.REQUEST_TIMEOUT,
+            "head_timeout",
+            f"The request was not read: its head did not end within {self.bounds.head_timeout_s:g} s. Wanted: all of "
+            f"it in {variable('head_timeout_ms')}. Send it in one piece, or give the post to an agent.",
+        )
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Nothing; waits for a head, or refuses the connection where there are too many."""
+        super().connection_made(transport)  # type: ignore[arg-type] # TCP alone is listened on
+        self.bounds.metrics.observe_connections(1)
+        if len(self.connections) <= self.bounds.max_connections:
+            self._wait()
+            return
+        self._refuse(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "too_many_connections",
+            f"The connection was refused: {self.bounds.max_connections} are open. Allowed: so many "
+            f"({variable('max_connections')}). Keep fewer alive, ask another server, or give the post to an agent.",
+            "retry-after: 1\r\n",
+        )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing; forgets the connection."""
+        self._stop_waiting()
+        self.bounds.metrics.observe_connections(-1)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Nothing; reads on. Whatever comes while no request runs must become a head in time."""
+        super().data_received(data)
+        request: RequestResponseCycle | None = self.cycle  # none before the first
+        if (request is None or request.response_complete) and self._waiting is None and not self.transport.is_closing():
+            self._wait()
+
+    def on_message_begin(self) -> None:
+        """Nothing; the parser has seen the first byte of a head."""
+        self._head_begun = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Nothing; the parser has seen the last byte of a head."""
+        self._head_begun = False
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Nothing; answers bytes that are not HTTP, and closes the connection."""
+        message = f"The request was not read: {msg} Wanted: HTTP/1.1. Use an HTTP client."
+        self._refuse(HTTPStatus.BAD_REQUEST, "bad_http", message)
+
+
+def protocol_within(bounds: Bounds) -> type[BoundedProtocol]:
+    """The protocol of a server whose connections keep to `bounds`; uvicorn makes one of it for each connection."""
+    return type("ServerProtocol", (BoundedProtocol,), {"bounds": bounds})
