@@ -6,6 +6,7 @@ model did not start, 2 misuse.
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -36,10 +37,11 @@ def run(arguments: argparse.Namespace) -> int:
     from serving.logs import configure_logs
     from serving.server import address_of, listen, serve
     from serving.settings import read_settings
+    from serving.spans import tracer_from
 
     settings = read_settings(host=arguments.host, port=arguments.port, bundle=arguments.bundle)
     configure_logs(settings.log_level)
-    app = create_app(settings, lambda: load_predictor(settings))
+    app = create_app(settings, lambda: load_predictor(settings), tracer_from(os.environ))
     with listen(settings) as listener:
         address = address_of(listener)
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request, Security, params
+from opentelemetry.trace import Tracer
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
@@ -32,6 +33,7 @@ from serving.quotas import Quotas
 from serving.requests import parse
 from serving.service import PredictorLoader, Service
 from serving.settings import Settings
+from serving.spans import Tracing
 from serving.wire import (
     BatchRequest,
     BatchResponse,
@@ -186,7 +188,7 @@ def _add_pages(app: FastAPI) -> None:
         app.add_api_route(path, route, include_in_schema=False)
 
 
-def create_app(settings: Settings, load: PredictorLoader) -> FastAPI:
+def create_app(settings: Settings, load: PredictorLoader, tracer: Tracer | None = None) -> FastAPI:
     """The application. Its start calls `load` on another thread; until a model answers, `readyz` says 503.
 
     `app.state.service` is the `Service` within, `app.state.metrics` what it counts.
@@ -236,5 +238,7 @@ def create_app(settings: Settings, load: PredictorLoader) -> FastAPI:
         timeout_s=settings.request_timeout_ms / 1_000,
         access_log=settings.access_log,
     )
+    if tracer is not None:
+        app.add_middleware(Tracing, tracer=tracer)  # the outermost
     app.state.service, app.state.metrics = service, metrics
     return app

@@ -16,6 +16,9 @@ from serving.metrics import ConnectionCode, Metrics
 from serving.settings import variable
 from serving.wire import ErrorBody, ErrorResponse
 
+MAX_HEAD_BYTES = 65_536
+"""Twice what nginx takes; httptools itself takes any number, and would keep them all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
@@ -43,6 +46,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self._waiting: TimerHandle | None = None
         self._head_begun = False
+        self._head_bytes = 0
 
     def _refuse(self, status: HTTPStatus, code: ConnectionCode, message: str, headers: str = "") -> None:
         self.bounds.metrics.observe_connection_refused(code)
@@ -96,6 +100,15 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Nothing; reads on. Whatever comes while no request runs must become a head in time."""
         super().data_received(data)
+        if self._head_begun:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+                self._refuse(
+                    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                    "head_too_large",
+                    f"The request was not read: its head is longer than {MAX_HEAD_BYTES} bytes. Wanted: no more. Send "
+                    "fewer or shorter headers.",
+                )
         request: RequestResponseCycle | None = self.cycle  # none before the first
         if (request is None or request.response_complete) and self._waiting is None and not self.transport.is_closing():
             self._wait()
@@ -108,6 +121,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Nothing; the parser has seen the last byte of a head."""
         self._head_begun = False
+        self._head_bytes = 0
         self._stop_waiting()
         super().on_headers_complete()
 

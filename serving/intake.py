@@ -53,5 +53,5 @@ class Intake:
         record = record_of(request)
         record.headers.update(self.quotas.take(record.key, len(posts)))
         answers = await self.service.predict(posts, deadline_s=record.deadline_s, bulk=bulk)
-        record.prediction_ids.extend(each.prediction_id for each in answers)
+        record.answers.extend(answers)
         return answers

@@ -22,7 +22,7 @@ from serving.wire import Versions
 
 ServingStage = Literal["queue", "render", "tokenize", "infer", "guard", "decide"]
 SERVING_STAGES: tuple[ServingStage, ...] = ("queue", *STAGES)
-ConnectionCode = Literal["bad_http", "head_timeout", "too_many_connections"]
+ConnectionCode = Literal["bad_http", "head_timeout", "head_too_large", "too_many_connections"]
 UNMATCHED = "unmatched"
 """The one route label of all paths that are not ours: a scanner must not make a series for each."""
 

@@ -19,10 +19,12 @@ from serving.auth import KeyEntry
 from serving.errors import ErrorWriter, InternalError, NotReadyError
 from serving.logs import fault_of
 from serving.metrics import UNMATCHED, Metrics
+from serving.traces import trace_id_of
+from serving.wire import PredictResponse
 
 LOG = logging.getLogger("signalbox.requests")
 _SANE_REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _RECORD = "signalbox.record"
 
 
@@ -39,15 +41,21 @@ class RequestRecord:
     started_at: float = field(default_factory=perf_counter)
     status: int = 0
     error_code: str | None = None
-    prediction_ids: list[str] = field(default_factory=list)
+    answers: list[PredictResponse] = field(default_factory=list)
     key: KeyEntry | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
 
+def known_record(scope: Scope) -> RequestRecord | None:
+    """The record of a request that came through the observer, `None` for any other."""
+    record = scope.get(_RECORD)
+    return record if isinstance(record, RequestRecord) else None
+
+
 def record_of(request: Request) -> RequestRecord:
     """The record of a running request."""
-    record = request.scope[_RECORD]
-    if not isinstance(record, RequestRecord):
+    record = known_record(request.scope)
+    if record is None:
         raise TypeError("This request did not come through the observer.")
     return record
 
@@ -91,7 +99,7 @@ class Observer:
         scope[_RECORD] = record
         return record
 
-    def _end(self, record: RequestRecord, method: str) -> None:
+    def _end(self, record: RequestRecord, scope: Scope) -> None:
         seconds = perf_counter() - record.started_at
         self._metrics.observe_request(record.route, record.status, seconds)
         if record.error_code is not None:
@@ -99,12 +107,13 @@ class Observer:
         if self._access_log:
             fields = {
                 "request_id": record.request_id,
-                "method": method if method in _METHODS else "other",
+                "method": scope["method"] if scope["method"] in METHODS else "other",
                 "route": record.route,
                 "status": record.status,
                 "latency_ms": round(seconds * 1_000, 3),
                 "error_code": record.error_code,
-                "prediction_ids": record.prediction_ids,
+                "prediction_ids": [each.prediction_id for each in record.answers],
+                "trace_id": trace_id_of(scope),
             }
             LOG.info("request", extra={"fields": fields})
 
@@ -129,11 +138,16 @@ class Observer:
                 await self._write(_cut_off(), scope["path"])(scope, receive, send_with_id)
             raise
         except Exception as error:  # noqa: BLE001 - the last net: anything at all must end as the error shape
-            fields = {"request_id": record.request_id, "route": _route_of(scope), **fault_of(error)}
+            fields = {
+                "request_id": record.request_id,
+                "trace_id": trace_id_of(scope),
+                "route": _route_of(scope),
+                **fault_of(error),
+            }
             LOG.error("unexpected_error", extra={"fields": fields})
             if not record.status:
                 record.error_code = InternalError.code
                 await self._write(InternalError(), scope["path"])(scope, receive, send_with_id)
         finally:
             record.route = _route_of(scope)
-            self._end(record, scope["method"])
+            self._end(record, scope)

@@ -1,8 +1,11 @@
 """How the tests of the server reach one, and the names of what their fixtures hand them."""
 
+import io
+import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from threading import Event, Thread
+from typing import Any
 
 from starlette.testclient import TestClient
 
@@ -40,3 +43,8 @@ def running_server(settings: Settings, load: MakePredictor) -> Iterator[str]:
         app.state.service.drain()
         thread.join(WAIT_S)
         assert not thread.is_alive()
+
+
+def lines(log: io.StringIO) -> list[dict[str, Any]]:
+    """What the fixture `log` holds."""
+    return [json.loads(line) for line in log.getvalue().splitlines()]

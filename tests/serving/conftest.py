@@ -1,5 +1,7 @@
 """What the tests of the server share: one language model for all, and servers in a line."""
 
+import io
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +12,7 @@ from models.guards import Guards, LanguageDetector
 from models.policy import Policy
 from models.predictor import Predictor, Scorer
 from serving.app import create_app
+from serving.logs import configure_logs
 from serving.settings import Settings
 from tests.fakes import BOLD_POLICY, NOW, FakeClassifier, fake_bundle
 from tests.serving.clients import PATIENT_MS, WAIT_S, MakePredictor, Serve, running_server, service_of
@@ -57,3 +60,18 @@ def serving_address(make_predictor: MakePredictor) -> Iterator[str]:
     """The address of a real server on a free loopback port, in a thread, with all other settings at their defaults."""
     with running_server(Settings(port=0, request_timeout_ms=PATIENT_MS), make_predictor) as address:
         yield address
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What the server logs from here on; the test runner's own handlers come back afterwards."""
+    root, uvicorn = logging.getLogger(), logging.getLogger("uvicorn")
+    handlers, level, uvicorn_level = root.handlers[:], root.level, uvicorn.level
+    root.handlers = []
+    stream = io.StringIO()
+    configure_logs("info", stream)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # the test's own client
+    yield stream
+    root.handlers = handlers
+    root.setLevel(level)
+    uvicorn.setLevel(uvicorn_level)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from serving.connections import MAX_HEAD_BYTES
 from serving.settings import Settings
 from tests.serving.clients import PATIENT_MS, WAIT_S, MakePredictor, running_server
 
@@ -110,6 +111,15 @@ def test_a_head_that_drips_does_not_buy_time(serve_bounded: ServeBounded) -> Non
             if not part:
                 break
         check_refusal(got, 408, "head_timeout")
+
+
+def test_a_head_without_end_is_refused_however_fast_it_comes(serve_bounded: ServeBounded) -> None:
+    with serve_bounded() as address, connect(address) as connection:
+        connection.sendall(HEAD)
+        line = b"x: " + b"y" * 4_000 + b"\r\n"
+        for _ in range(1 + MAX_HEAD_BYTES // len(line)):
+            connection.sendall(line)
+        check_refusal(rest_of(connection), 431, "head_too_large")
 
 
 @pytest.mark.parametrize("bytes_sent", [b"", b"\r\n\r\n"])

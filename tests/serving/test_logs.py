@@ -1,8 +1,5 @@
 import io
-import json
 import logging
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -10,9 +7,8 @@ from starlette.testclient import TestClient
 from models.bundle import BundleError
 from models.predictor import Predictor
 from serving.app import create_app
-from serving.logs import configure_logs
 from serving.settings import Settings
-from tests.serving.clients import WAIT_S, Serve, service_of
+from tests.serving.clients import WAIT_S, Serve, lines, service_of
 from tests.serving.gates import FAULT_WORD, FaultyClassifier
 
 SECRET = "xylophone"
@@ -27,26 +23,8 @@ LINE_FIELDS = {
     "latency_ms",
     "error_code",
     "prediction_ids",
+    "trace_id",
 }
-
-
-@pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    """What the server logs from here on; the test runner's own handlers come back afterwards."""
-    root, uvicorn = logging.getLogger(), logging.getLogger("uvicorn")
-    handlers, level, uvicorn_level = root.handlers[:], root.level, uvicorn.level
-    root.handlers = []
-    stream = io.StringIO()
-    configure_logs("info", stream)
-    logging.getLogger("httpx2").setLevel(logging.WARNING)  # the test's own client
-    yield stream
-    root.handlers = handlers
-    root.setLevel(level)
-    uvicorn.setLevel(uvicorn_level)
-
-
-def lines(log: io.StringIO) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.getvalue().splitlines()]
 
 
 def test_the_access_log_is_off_unless_it_is_asked_for(serve: Serve, log: io.StringIO) -> None:
