@@ -105,7 +105,7 @@ def torch_free_environment() -> Path:
 
     def make(directory: Path) -> None:
         _make_serving(directory)
-        tools = ("pytest", "hypothesis", "httpx2", "onnx")
+        tools = ("pytest", "hypothesis", "httpx", "httpx2", "onnx")
         run(directory / "bin" / "python", "-m", "pip", "install", "--no-compile", *tools, "-c", "constraints.txt")
 
     made_from = ("pyproject.toml", "constraints.txt", "Makefile", "tests/packaging/conftest.py")

@@ -55,6 +55,16 @@ def test_the_manual_has_its_examples() -> None:
     assert sum(example.answer is not None for example in examples()) == API.count("```json answer") == 6
 
 
+def test_every_program_of_the_manual_prints_what_the_manual_says(
+    serving_address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    programs = re.findall(r"```python\n(.*?)```\n```text\n(.*?)```", API, re.S)
+    assert len(programs) == API.count("```python") == 2
+    for program, printed in programs:
+        exec(program.replace("http://127.0.0.1:8000", serving_address).replace("timeout_s=2.0", "timeout_s=120.0"), {})
+        assert capsys.readouterr().out == printed
+
+
 @pytest.mark.parametrize("example", examples(), ids=lambda example: f"{example.method} {example.path} {example.status}")
 def test_every_example_is_answered_as_the_manual_says(client: TestClient, example: Example) -> None:
     headers = {"content-type": "application/json"} if example.body else {}
