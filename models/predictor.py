@@ -1,9 +1,11 @@
 """The whole answer for a post: rendering, guards, classifier, calibration and policy in one call.
 
 The one path by which evaluation measures and the server answers, so that a figure in a report is a figure of the
-served program.
+served program. `predict` is the phases `read`, `infer`, `look` and `judge` one after another; the server runs the same
+phases where each costs least.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -37,6 +39,24 @@ class Scorer(Protocol):
 
     def logits(self, posts: Sequence[Encoded]) -> Logits:
         """Logits of encoded posts, `[n, 4]` and `[n, 21]`, in order."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadPost:
+    """A post as the model gets it: rendered, and cut into windows of tokens."""
+
+    post: Post
+    rendered: Rendered
+    encoded: Encoded
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Probabilities:
+    """Calibrated probabilities of one post, `[4]` and `[21]`. They depend on what the model reads of it alone."""
+
+    routes: FloatArray
+    intents: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,47 +146,66 @@ class Predictor:
         """The same model in memory under another policy."""
         return type(self)(self.bundle, self._classifier, self._guards, policy=policy, now=self._now)
 
-    def _facts(self, post: Post, rendered: Rendered, encoded: Encoded) -> Facts:
-        return self._guards.read(
-            post, rendered, truncated=encoded.truncated, lines=self.policy.guards, today=self._now().date()
-        )
-
-    def score(self, posts: Sequence[Post], observe: Observe = _ignore) -> list[Scores]:
-        """Probabilities and facts of posts, in order, before any policy."""
+    def read(self, post: Post, observe: Observe = _ignore) -> ReadPost:
+        """The post rendered and encoded: all that `infer` needs, and how many tokens that will be."""
         start = perf_counter()
-        rendered = [render(post, self._handles) for post in posts]
+        rendered = render(post, self._handles)
         observe("render", (rendering_done := perf_counter()) - start)
-        encoded = [self._classifier.encode(pair) for pair in rendered]
-        observe("tokenize", (tokenizing_done := perf_counter()) - rendering_done)
-        logits = self._classifier.logits(encoded)
-        observe("infer", (inferring_done := perf_counter()) - tokenizing_done)
-        facts = [self._facts(*read) for read in zip(posts, rendered, encoded, strict=True)]
-        observe("guard", perf_counter() - inferring_done)
-        return self._scores(rendered, encoded, logits, facts)
+        encoded = self._classifier.encode(rendered)
+        observe("tokenize", perf_counter() - rendering_done)
+        return ReadPost(post, rendered, encoded, encoded.tokens)
 
-    def _scores(
-        self, rendered: Sequence[Rendered], encoded: Sequence[Encoded], logits: Logits, facts: Sequence[Facts]
-    ) -> list[Scores]:
+    def infer(self, encoded: Encoded, observe: Observe = _ignore) -> Probabilities:
+        """The calibrated probabilities of a post that was read: nearly all of the time that an answer takes."""
+        start = perf_counter()
+        logits = self._classifier.logits([encoded])
         calibration = self.bundle.calibration
         routes = probabilities(logits.route, calibration.route_temperature)
         intents = probabilities(logits.intent, calibration.intent_temperature)
+        observe("infer", perf_counter() - start)
+        return Probabilities(routes[0], intents[0])
+
+    def look(self, read: ReadPost, observe: Observe = _ignore) -> Facts:
+        """The facts of a post, by the guards' lines of the policy. Needs no score: may run while `infer` does."""
+        start = perf_counter()
+        facts = self._guards.read(
+            read.post,
+            read.rendered,
+            truncated=read.encoded.truncated,
+            lines=self.policy.guards,
+            today=self._now().date(),
+        )
+        observe("guard", perf_counter() - start)
+        return facts
+
+    def judge(self, read: ReadPost, found: Probabilities, facts: Facts, observe: Observe = _ignore) -> Prediction:
+        """The prediction that the policy makes of what the other phases gave."""
+        start = perf_counter()
+        scores = Scores(found.routes, found.intents, facts, read.tokens, read.rendered)
+        prediction = decide_scores(scores, self.policy)
+        observe("decide", perf_counter() - start)
+        return prediction
+
+    def score(self, posts: Sequence[Post]) -> list[Scores]:
+        """Probabilities and facts of posts, in order, before any policy."""
+        reads = [self.read(post) for post in posts]
+        founds = [self.infer(read.encoded) for read in reads]
         return [
-            Scores(
-                routes=routes[row],
-                intents=intents[row],
-                facts=facts[row],
-                tokens=encoded[row].tokens,
-                rendered=rendered[row],
-            )
-            for row in range(len(rendered))
+            Scores(found.routes, found.intents, self.look(read), read.tokens, read.rendered)
+            for read, found in zip(reads, founds, strict=True)
         ]
 
     def predict(self, posts: Sequence[Post], observe: Observe = _ignore) -> list[Prediction]:
         """Predictions of posts, in order; a post's answer does not depend on the others of the call."""
-        scores = self.score(posts, observe)
-        start = perf_counter()
-        predictions = [decide_scores(score, self.policy) for score in scores]
-        observe("decide", perf_counter() - start)
+        seconds: defaultdict[Stage, float] = defaultdict(float)
+
+        def add(stage: Stage, spent: float) -> None:
+            seconds[stage] += spent
+
+        reads = [self.read(post, add) for post in posts]
+        predictions = [self.judge(read, self.infer(read.encoded, add), self.look(read, add), add) for read in reads]
+        for stage in STAGES:
+            observe(stage, seconds[stage])
         return predictions
 
     def predict_rendered(self, rendered: Rendered, facts: Facts) -> Prediction:
@@ -175,9 +214,9 @@ class Predictor:
         How much of the text the model reads is found anew.
         """
         encoded = self._classifier.encode(rendered)
-        logits = self._classifier.logits([encoded])
-        (scores,) = self._scores([rendered], [encoded], logits, [replace(facts, truncated=encoded.truncated)])
-        return decide_scores(scores, self.policy)
+        found = self.infer(encoded)
+        facts = replace(facts, truncated=encoded.truncated)
+        return decide_scores(Scores(found.routes, found.intents, facts, encoded.tokens, rendered), self.policy)
 
 
 def _check_golden(predictor: Predictor) -> None:

@@ -1,6 +1,6 @@
 """What the server counts, for Prometheus. Own registry; no text, no path and no name of a caller in any label."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -17,8 +17,10 @@ from prometheus_client import (
 from data.taxonomy import ROUTES
 from models.policy import Action
 from models.predictor import STAGES, Prediction
+from serving.cache import Found
 from serving.errors import API_ERRORS
-from serving.wire import JournalAnswer, JournalState, Versions
+from serving.lanes import Unrun
+from serving.wire import Versions
 
 ServingStage = Literal["queue", "render", "tokenize", "infer", "guard", "decide"]
 SERVING_STAGES: tuple[ServingStage, ...] = ("queue", *STAGES)
@@ -56,7 +58,7 @@ class Metrics:
         )
         stages = self._histogram(
             "stage_seconds",
-            "Time in a stage: queue for each request, the others for each post",
+            "Time in a stage: queue for each request that waits, infer for each post that runs, else for each post",
             _STAGE_BUCKETS_S,
             "stage",
         )
@@ -77,17 +79,18 @@ class Metrics:
         self._keys_file_stale = self._gauge(
             "keys_file_stale", "1 where the keys file cannot be used and older keys hold"
         )
+        unrun = self._counter("unrun", "Posts accepted and never run: their request expired or was abandoned", "why")
+        self._unrun = {why: unrun.labels(why) for why in get_args(Unrun)}
+        cache = self._counter(
+            "cache", "Posts looked up in the cache: hit, joined to one that runs or waits, or miss", "found"
+        )
+        self._cache = {found: cache.labels(found) for found in get_args(Found)}
+        self._evictions = self._counter("cache_evictions", "Posts that left a full cache")
+        self._cached_posts = self._gauge("cached_posts", "Posts kept in the cache")
+        self._waiting = self._gauge("waiting_posts", "Posts accepted and not yet begun, by lane", "lane")
         self._ready = self._gauge("ready", "1 where a model answers, 0 while starting or draining")
         self._posts_in_work = self._gauge("posts_in_work", "Posts accepted and not yet answered")
         self._versions = self._gauge("versions", "1 for the versions in service", *Versions.model_fields)
-        self._journal_state = self._gauge("journal_state", "1 for the state that the journal is in", "state")
-        self._journal_buffered = self._gauge("journal_buffered", "Decisions that wait to be written")
-        self._journal_written = self._counter("journal_written", "Decisions written to the journal")
-        self._journal_dropped = self._counter("journal_dropped", "Decisions that the journal will never have")
-        self._journal_failures = self._counter("journal_failures", "Times that the journal's database failed")
-        self._journal_seconds = self._histogram(
-            "journal_write_seconds", "Time in which a batch of decisions was written", _REQUEST_BUCKETS_S
-        )
         ProcessCollector(registry=self.registry)
 
     def _name(self, name: str, labels: tuple[str, ...]) -> str:
@@ -148,33 +151,29 @@ class Metrics:
         self._keys_file_reads[usable].inc()
         self._keys_file_stale.set(not usable)
 
+    def observe_unrun(self, why: Unrun) -> None:
+        """Counts one post that was accepted and never run."""
+        self._unrun[why].inc()
+
+    def observe_cache(self, found: Iterable[Found]) -> None:
+        """Counts posts by how they were found in the cache."""
+        for each in found:
+            self._cache[each].inc()
+
+    def observe_eviction(self) -> None:
+        """Counts one post that left a full cache."""
+        self._evictions.inc()
+
+    def watch_engine(self, *, waiting: Mapping[str, Callable[[], int]], cached_posts: Callable[[], int]) -> None:
+        """Reads the gauges of the engine from these whenever they are asked for; `waiting` by lane."""
+        for lane, posts in waiting.items():
+            self._waiting.labels(lane).set_function(posts)
+        self._cached_posts.set_function(cached_posts)
+
     def watch(self, *, ready: Callable[[], bool], posts_in_work: Callable[[], int]) -> None:
         """Reads both gauges from these whenever they are asked for: nobody sets them, least of all a signal handler."""
         self._ready.set_function(ready)
         self._posts_in_work.set_function(posts_in_work)
-
-    def watch_journal(self, health: Callable[[], JournalAnswer]) -> None:
-        """Reads the journal's state whenever it is asked for."""
-        self._journal_buffered.set_function(lambda: health().buffered)
-
-        def is_in(state: JournalState) -> Callable[[], float]:
-            return lambda: health().state == state
-
-        for state in get_args(JournalState):
-            self._journal_state.labels(state).set_function(is_in(state))
-
-    def observe_journal_write(self, entries: int, seconds: float) -> None:
-        """Counts entries that were written in one transaction."""
-        self._journal_written.inc(entries)
-        self._journal_seconds.observe(seconds)
-
-    def observe_journal_dropped(self, entries: int) -> None:
-        """Counts entries that are lost."""
-        self._journal_dropped.inc(entries)
-
-    def observe_journal_failure(self) -> None:
-        """Counts one failure of the journal's database."""
-        self._journal_failures.inc()
 
     def set_versions(self, versions: Versions) -> None:
         """Shows what is in service."""

@@ -1,118 +1,110 @@
-"""A bounded pool of threads that predict, with a bounded queue before it and a deadline for each request.
+"""Worker threads that run what the lanes give them, one task at a time each. Knows no model and no HTTP.
 
-The event loop only accepts and answers; every post is run on a worker thread, one at a time (batch invariance makes
-that free of difference, `docs/decisions/0002`). What does not fit is refused at once, with the time after which it
-should; what is late is given up. A worker whose request was given up stops before its next post.
+A free worker takes what waits now; an idle one blocks on a condition, without poll, sleep or timer. Posts run alone and
+without padding (`docs/decisions/0002`), so nothing waits for a batch to fill and no padding is wasted.
 """
 
-import asyncio
-import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from threading import Event, Lock
-from time import perf_counter
+from threading import Condition, Thread
+from time import monotonic
+from typing import Any
 
-from data.post import Post
-from models.predictor import Observe, Prediction
-from serving.errors import DeadlineError, OverloadedError
-from serving.metrics import Metrics
+from serving.lanes import Lane, Lanes, Task, Ticket, Unrun
 
-Predict = Callable[[Sequence[Post], Observe], list[Prediction]]
-
-_SMOOTHING = 0.1
-"""Weight of the newest post in the measured service time: it follows a change within some twenty posts."""
+Clock = Callable[[], float]
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    predict: Predict
-    posts: tuple[Post, ...]
-    accepted_at: float = field(default_factory=perf_counter)
-    given_up: Event = field(default_factory=Event)
+def _ignore(why: Unrun) -> None:
+    """Observes nothing."""
 
 
 class Scheduler:
-    """Runs posts on `workers` threads, at most `queue_posts` of them accepted at a time.
+    """Runs tasks on `workers` threads, started with the first task; lets in at most `queue_posts` at a time.
 
-    `service_s` is the first measure of how long one post takes (from the warm-up); it is measured on from there.
+    Every method may be called from any thread; deadlines are times of `clock`. `unrun` is told of every task that was
+    let in and never ran.
     """
 
-    def __init__(self, metrics: Metrics, *, workers: int, queue_posts: int, service_s: float = 0.0) -> None:
-        self._metrics = metrics
+    def __init__(
+        self, *, workers: int, queue_posts: int, clock: Clock = monotonic, unrun: Callable[[Unrun], None] = _ignore
+    ) -> None:
+        self.clock = clock
         self._workers = workers
-        self._queue_posts = queue_posts
-        self.service_s = service_s
-        self._posts_in_work = 0
-        self._lock = Lock()
-        self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="predict")
+        self._lanes = Lanes(workers=workers, queue_posts=queue_posts, now=clock(), unrun=unrun)
+        self._changed = Condition()
+        self._threads: list[Thread] = []
 
     @property
     def posts_in_work(self) -> int:
-        """Posts accepted and not yet answered, those of given-up requests included while they still run."""
-        return self._posts_in_work
+        """Posts that requests wait for."""
+        return self._lanes.posts_in_work
 
-    @property
-    def retry_after_s(self) -> int:
-        """Whole seconds, at least 1, after which all that is accepted now should be done."""
-        return max(1, math.ceil(self._posts_in_work * self.service_s / self._workers))
+    def waiting(self, lane: Lane) -> int:
+        """How many tasks wait in a lane."""
+        return self._lanes.waiting(lane)
 
-    def _accept(self, posts: int) -> None:
-        with self._lock:
-            if self._posts_in_work + posts > self._queue_posts:
-                retry_after_s = self.retry_after_s
-                raise OverloadedError(
-                    f"The request of {posts} posts was not accepted: {self._posts_in_work} are in work. Allowed: "
-                    f"{self._queue_posts} at a time. Send it again after {retry_after_s} s, or give it to an agent.",
-                    retry_after_s=retry_after_s,
-                )
-            self._posts_in_work += posts
-
-    def _release(self, posts: int) -> None:
-        with self._lock:
-            self._posts_in_work -= posts
-
-    def _measure(self, seconds: float) -> None:
-        with self._lock:
-            self.service_s += _SMOOTHING * (seconds - self.service_s)
-
-    def _run(self, job: _Job) -> list[Prediction]:
-        started = perf_counter()
-        self._metrics.observe_stage("queue", started - job.accepted_at)
-        predictions: list[Prediction] = []
-        for post in job.posts:
-            if job.given_up.is_set():
-                break
-            predictions += job.predict([post], self._metrics.observe_stage)
-            done = perf_counter()
-            self._measure(done - started)
-            started = done
-        return predictions
-
-    async def predict(self, predict: Predict, posts: Sequence[Post], *, deadline_s: float) -> list[Prediction]:
-        """What `predict` makes of posts, in order; `deadline_s` is a time of the running loop's clock.
+    def check(self, lane: Lane, *, seconds: float, deadline_s: float) -> None:
+        """Nothing; where one more task of `seconds` would be let in.
 
         Raises:
-            OverloadedError: when the queue has no room for all of them.
-            DeadlineError: when they are not all done in time.
+            RefusedError: when it would not.
         """
-        self._accept(len(posts))
-        job = _Job(predict, tuple(posts))
-        running: Future[list[Prediction]] = self._pool.submit(self._run, job)
-        running.add_done_callback(lambda _: self._release(len(job.posts)))
-        try:
-            async with asyncio.timeout_at(deadline_s) as deadline:
-                return await asyncio.wrap_future(running)
-        except TimeoutError:
-            if not deadline.expired():
-                raise
-            raise DeadlineError(
-                f"The request of {len(posts)} posts was given up: it was not done before the deadline. Wanted: all "
-                "within SIGNALBOX_REQUEST_TIMEOUT_MS. Give it to an agent, or send fewer posts at a time."
-            ) from None
-        finally:
-            job.given_up.set()
+        task = Task(lambda: None, seconds)
+        with self._changed:
+            self._lanes.check(lane, [task], posts=1, deadline_s=deadline_s, now=self.clock())
+
+    def submit(self, ticket: Ticket) -> None:
+        """Nothing; the ticket's tasks will run, or be joined where they already do.
+
+        Raises:
+            RefusedError: when there is no room for all, or they cannot all be done by the deadline.
+        """
+        with self._changed:
+            self._call_workers(self._lanes.submit(ticket, self.clock()))
+
+    def shadow(self, tasks: Sequence[Task[Any]], *, most: int) -> bool:
+        """True where the tasks will run when there is nothing better to do; false where more than `most` would wait."""
+        with self._changed:
+            if self._lanes.closed or self._lanes.waiting(Lane.SHADOW) + len(tasks) > most:
+                return False
+            self._lanes.add(tasks, Lane.SHADOW)
+            self._call_workers(len(tasks))
+            return True
+
+    def leave(self, ticket: Ticket, why: Unrun) -> None:
+        """Nothing; a ticket waits no longer, and what nobody else waits for is not run. May be called twice."""
+        with self._changed:
+            self._lanes.leave(ticket, why)
+
+    def _call_workers(self, tasks: int) -> None:
+        if tasks and not self._threads:
+            self._threads = [
+                Thread(target=self._work, name=f"predict-{number}", daemon=True) for number in range(self._workers)
+            ]
+            for thread in self._threads:
+                thread.start()
+        self._changed.notify(tasks)
+
+    def _take(self) -> Task[Any] | None:
+        """The next task, `None` when the scheduler has closed and nothing is left."""
+        with self._changed:
+            while (task := self._lanes.take(self.clock())) is None and not self._lanes.closed:
+                self._changed.wait()
+            return task
+
+    def _work(self) -> None:
+        while (task := self._take()) is not None:
+            task.run()
+            with self._changed:
+                woken = self._lanes.finish(task, self.clock())
+            for ticket in woken:
+                ticket.wake()
+            task.took(task.done_s - task.begun_s)
 
     def close(self) -> None:
-        """Nothing; waits for what runs and drops what waits."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Nothing; from now on nothing is let in. Returns when all that was let in has run, but for shadow tasks."""
+        with self._changed:
+            self._lanes.closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()

@@ -1,190 +1,210 @@
-import asyncio
-from collections.abc import Sequence
-from threading import Event, current_thread
+"""The worker threads: they run what comes, wake who waits, block when idle and drain when closed."""
+
+from collections.abc import Callable
+from functools import partial
+from threading import Event, Lock, current_thread
+from threading import enumerate as all_threads
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.post import Post
-from models.predictor import Observe, Prediction, Predictor
-from serving.errors import DeadlineError, OverloadedError
-from serving.metrics import Metrics
+from serving.lanes import Lane, RefusedError, State, Task, Ticket, Unrun
 from serving.scheduler import Scheduler
-from tests.serving.clients import WAIT_S, MakePredictor
+from tests.serving.clients import WAIT_S
 
-SOON_S = 0.02
-"""A deadline that passes while a gate is closed; the gate never opens by itself, so no longer one is needed."""
-LATE_S = 60.0
+FAR_S = 1e9
 
 
-class GatedPredict:
-    """Predicts as a predictor does, once its gate is open; remembers which posts it began and on which thread."""
-
-    def __init__(self, predictor: Predictor, *, open_gate: bool = False) -> None:
-        self._predictor = predictor
-        self.gate = Event()
-        self.entered = Event()
-        self.begun: list[str] = []
-        self.threads: set[str] = set()
-        if open_gate:
-            self.gate.set()
-
-    def __call__(self, posts: Sequence[Post], observe: Observe) -> list[Prediction]:
-        self.begun += [post.text for post in posts]
-        self.threads.add(current_thread().name)
-        self.entered.set()
-        if not self.gate.wait(WAIT_S):
-            raise RuntimeError("The test never opened the gate.")
-        return self._predictor.predict(posts, observe)
+def ticket_of(*tasks: Task[object], lane: Lane = Lane.INTERACTIVE, deadline_s: float = FAR_S) -> tuple[Ticket, Event]:
+    """A ticket, and the event by which its owner is woken."""
+    woken = Event()
+    return Ticket(tasks, lane, deadline_s, woken.set), woken
 
 
-def posts(*texts: str) -> list[Post]:
-    return [Post(text=text) for text in texts]
+def scheduler_of(
+    *, workers: int = 1, queue_posts: int = 100, clock: Callable[[], float] = lambda: 0.0
+) -> tuple[Scheduler, list[Unrun]]:
+    unrun: list[Unrun] = []
+    return Scheduler(workers=workers, queue_posts=queue_posts, clock=clock, unrun=unrun.append), unrun
 
 
-def deadline(seconds: float) -> float:
-    return asyncio.get_running_loop().time() + seconds
+def test_tasks_run_on_worker_threads_and_wake_their_owner_once_all_are_done() -> None:
+    scheduler, _ = scheduler_of(workers=2)
+    wakes: list[str] = []
+    woken = Event()
+
+    def wake() -> None:
+        wakes.append(current_thread().name)
+        woken.set()
+
+    tasks = [Task(lambda: current_thread().name, 0.001) for _ in range(50)]
+    scheduler.submit(Ticket(tasks, Lane.BULK, FAR_S, wake))
+    assert woken.wait(WAIT_S)
+    assert {task.outcome().rstrip("01") for task in tasks} == {"predict-"}
+    scheduler.close()
+    assert len(wakes) == 1
+    assert scheduler.posts_in_work == 0
 
 
-@pytest.fixture
-def predict(make_predictor: MakePredictor) -> GatedPredict:
-    return GatedPredict(make_predictor())
+def test_both_workers_work_on_one_batch() -> None:
+    scheduler, _ = scheduler_of(workers=2)
+    gates = [Event(), Event()]
+
+    def meet(own: Event, other: Event) -> bool:
+        own.set()
+        return other.wait(WAIT_S)
+
+    tasks = [Task(lambda: meet(*gates), 1.0), Task(lambda: meet(*reversed(gates)), 1.0)]
+    ticket, woken = ticket_of(*tasks, lane=Lane.BULK)
+    scheduler.submit(ticket)
+    assert woken.wait(WAIT_S)
+    assert [task.outcome() for task in tasks] == [True, True]
+    scheduler.close()
 
 
-def scheduler_of(*, workers: int = 1, queue_posts: int = 8, service_s: float = 0.01) -> Scheduler:
-    return Scheduler(Metrics(), workers=workers, queue_posts=queue_posts, service_s=service_s)
+def test_a_worker_outlives_work_that_fails_and_says_what_it_was() -> None:
+    def fail() -> None:
+        raise KeyError("broken")
+
+    scheduler, _ = scheduler_of()
+    broken, good = Task(fail, 1.0), Task(lambda: "good", 1.0)
+    first, first_woken = ticket_of(broken)
+    second, second_woken = ticket_of(good)
+    scheduler.submit(first)
+    scheduler.submit(second)
+    assert first_woken.wait(WAIT_S)
+    assert second_woken.wait(WAIT_S)
+    assert good.outcome() == "good"
+    with pytest.raises(KeyError):
+        broken.outcome()
+    scheduler.close()
 
 
-def test_answers_come_in_the_order_of_the_posts_and_from_a_worker_thread(predict: GatedPredict) -> None:
-    async def scenario() -> None:
-        predict.gate.set()
-        scheduler = scheduler_of(workers=2)
-        found = await scheduler.predict(predict, posts("parcel", "still nothing", "scam"), deadline_s=deadline(LATE_S))
-        assert [each.route for each in found] == ["simple", "complex", "sensitive"]
-        assert scheduler.posts_in_work == 0
-        assert all(name.startswith("predict") for name in predict.threads)
-        scheduler.close()
+def test_work_is_told_how_long_it_took_by_the_clock() -> None:
+    now = [10.0]
+    took: list[float] = []
 
-    asyncio.run(scenario())
+    def work() -> None:
+        now[0] += 2.5
 
-
-def test_no_more_posts_are_accepted_than_the_queue_holds(predict: GatedPredict) -> None:
-    async def scenario() -> None:
-        scheduler = scheduler_of(queue_posts=3)
-        accepted = asyncio.create_task(scheduler.predict(predict, posts("a", "b"), deadline_s=deadline(LATE_S)))
-        await asyncio.to_thread(predict.entered.wait, WAIT_S)
-        with pytest.raises(OverloadedError):
-            await scheduler.predict(predict, posts("c", "d"), deadline_s=deadline(LATE_S))
-        waiting = asyncio.create_task(scheduler.predict(predict, posts("e"), deadline_s=deadline(LATE_S)))
-        await asyncio.sleep(0)  # lets the task begin; no time passes
-        assert scheduler.posts_in_work == 3
-        with pytest.raises(OverloadedError):
-            await scheduler.predict(predict, posts("f"), deadline_s=deadline(LATE_S))
-        predict.gate.set()
-        assert len(await accepted) == 2
-        assert len(await waiting) == 1
-        assert scheduler.posts_in_work == 0
-        scheduler.close()
-
-    asyncio.run(scenario())
+    scheduler, _ = scheduler_of(clock=lambda: now[0])
+    ticket, _ = ticket_of(Task(work, 1.0, took.append))
+    scheduler.submit(ticket)
+    scheduler.close()
+    assert took == [2.5]
 
 
-def test_a_worker_stops_before_the_next_post_of_a_request_that_was_given_up(predict: GatedPredict) -> None:
-    async def scenario() -> None:
-        scheduler = scheduler_of()
-        with pytest.raises(DeadlineError):
-            await scheduler.predict(predict, posts("first", "second", "third"), deadline_s=deadline(SOON_S))
-        assert scheduler.posts_in_work == 3  # one of them still runs
-        predict.gate.set()
-        await asyncio.to_thread(scheduler.close)
-        assert predict.begun == ["first"]
-        assert scheduler.posts_in_work == 0
-
-    asyncio.run(scenario())
-
-
-def test_a_request_that_was_given_up_while_it_waited_never_runs(predict: GatedPredict) -> None:
-    async def scenario() -> None:
-        scheduler = scheduler_of()
-        running = asyncio.create_task(scheduler.predict(predict, posts("running"), deadline_s=deadline(LATE_S)))
-        await asyncio.to_thread(predict.entered.wait, WAIT_S)
-        with pytest.raises(DeadlineError):
-            await scheduler.predict(predict, posts("waiting"), deadline_s=deadline(SOON_S))
-        assert scheduler.posts_in_work == 1
-        predict.gate.set()
-        await running
-        scheduler.close()
-        assert predict.begun == ["running"]
-
-    asyncio.run(scenario())
+def test_no_thread_is_there_before_the_first_task_nor_after_the_end() -> None:
+    before = set(all_threads())
+    scheduler, _ = scheduler_of(workers=3)
+    assert set(all_threads()) == before
+    ticket, woken = ticket_of(Task(lambda: None, 0.0))
+    scheduler.submit(ticket)
+    assert woken.wait(WAIT_S)
+    started = set(all_threads()) - before
+    assert len(started) == 3
+    scheduler.close()
+    assert not any(thread.is_alive() for thread in started)
 
 
-def test_a_deadline_that_has_passed_already_is_missed(predict: GatedPredict) -> None:
-    async def scenario() -> None:
-        scheduler = scheduler_of()
-        with pytest.raises(DeadlineError):
-            await scheduler.predict(predict, posts("late"), deadline_s=deadline(-1))
-        predict.gate.set()
-        await asyncio.to_thread(scheduler.close)
-
-    asyncio.run(scenario())
-
-
-def test_a_fault_of_the_predictor_is_its_own_even_where_it_is_a_time_out() -> None:
-    def broken(posts: Sequence[Post], observe: Observe) -> list[Prediction]:
-        raise TimeoutError("of something else")
-
-    async def scenario() -> None:
-        scheduler = Scheduler(Metrics(), workers=1, queue_posts=1, service_s=0.01)
-        with pytest.raises(TimeoutError, match="of something else"):
-            await scheduler.predict(broken, posts("a"), deadline_s=deadline(LATE_S))
-        assert scheduler.posts_in_work == 0
-        scheduler.close()
-
-    asyncio.run(scenario())
+def test_a_close_drains_what_was_let_in_and_lets_nothing_more_in() -> None:
+    scheduler, _ = scheduler_of()
+    gate = Event()
+    running = Task(lambda: gate.wait(WAIT_S), 1.0)
+    waiting = [Task(lambda: "done", 1.0) for _ in range(5)]
+    shadow = Task(lambda: "shadow", 1.0)
+    for task in (running, *waiting):
+        scheduler.submit(ticket_of(task)[0])
+    assert scheduler.shadow([shadow], most=9)
+    gate.set()
+    scheduler.close()
+    assert [task.outcome() for task in waiting] == ["done"] * 5
+    late = Task(lambda: None, 1.0)
+    with pytest.raises(RefusedError, match="the server stops"):
+        scheduler.submit(ticket_of(late)[0])
+    assert not scheduler.shadow([Task(lambda: None, 1.0)], most=9)
+    assert late.state is State.NEW
 
 
-@given(in_work=st.integers(1, 500), workers=st.integers(1, 64), service_s=st.floats(0.0001, 10.0, allow_nan=False))
-def test_retry_after_is_the_time_in_which_the_workers_clear_what_is_in_work(
-    in_work: int, workers: int, service_s: float
-) -> None:
-    async def scenario() -> None:
-        gate = Event()
-
-        def wait(posts: Sequence[Post], observe: Observe) -> list[Prediction]:
-            gate.wait(WAIT_S)
-            return []
-
-        scheduler = Scheduler(Metrics(), workers=workers, queue_posts=in_work, service_s=service_s)
-        task = asyncio.create_task(scheduler.predict(wait, posts("a") * in_work, deadline_s=deadline(LATE_S)))
-        await asyncio.sleep(0)  # lets the task begin; no time passes
-        with pytest.raises(OverloadedError) as refused:
-            await scheduler.predict(wait, posts("b"), deadline_s=deadline(LATE_S))
-        assert refused.value.headers is not None
-        said = int(refused.value.headers["Retry-After"])
-        assert said >= 1
-        assert said - 1 <= in_work * service_s / workers <= said or said == 1
-        gate.set()
-        await task
-        scheduler.close()
-
-    asyncio.run(scenario())
+def test_a_scheduler_that_never_ran_anything_closes() -> None:
+    scheduler, _ = scheduler_of()
+    scheduler.close()
 
 
-def test_the_service_time_follows_what_posts_really_take(predict: GatedPredict) -> None:
-    """The first guess is an hour a post; posts that take no time at all bring it down below a second."""
+def test_what_is_left_while_it_waits_never_runs_and_what_runs_ends() -> None:
+    scheduler, unrun = scheduler_of()
+    entered, gate = Event(), Event()
 
-    async def scenario() -> None:
-        predict.gate.set()
-        scheduler = scheduler_of(queue_posts=300, service_s=3_600.0)
-        await scheduler.predict(predict, posts("a") * 200, deadline_s=deadline(LATE_S))
-        predict.gate.clear()
-        task = asyncio.create_task(scheduler.predict(predict, posts("b"), deadline_s=deadline(LATE_S)))
-        await asyncio.sleep(0)  # lets the task begin; no time passes
-        assert scheduler.retry_after_s == 1
-        predict.gate.set()
-        await task
-        scheduler.close()
+    def work() -> None:
+        entered.set()
+        gate.wait(WAIT_S)
 
-    asyncio.run(scenario())
+    running, waiting = Task(work, 1.0), Task(lambda: None, 1.0)
+    first, woken = ticket_of(running)
+    second, never = ticket_of(waiting)
+    scheduler.submit(first)
+    scheduler.submit(second)
+    assert entered.wait(WAIT_S)
+    assert scheduler.waiting(Lane.INTERACTIVE) == 1
+    scheduler.leave(first, "abandoned")
+    scheduler.leave(second, "expired")
+    gate.set()
+    scheduler.close()
+    assert (running.state, waiting.state, unrun) == (State.DONE, State.UNRUN, ["expired"])
+    assert not woken.is_set()
+    assert not never.is_set()
+
+
+def test_shadow_posts_are_dropped_where_too_many_wait() -> None:
+    scheduler, _ = scheduler_of()
+    entered, gate = Event(), Event()
+
+    def work() -> None:
+        entered.set()
+        gate.wait(WAIT_S)
+
+    scheduler.submit(ticket_of(Task(work, 1.0))[0])
+    assert entered.wait(WAIT_S)
+    shadows = [Task(lambda: "seen", 0.0) for _ in range(3)]
+    assert scheduler.shadow(shadows[:2], most=2)
+    assert not scheduler.shadow(shadows[2:], most=2)
+    assert scheduler.waiting(Lane.SHADOW) == 2
+    gate.set()
+    scheduler.close()
+
+
+def test_the_gate_can_be_asked_beforehand() -> None:
+    scheduler, _ = scheduler_of()
+    scheduler.check(Lane.INTERACTIVE, seconds=1.0, deadline_s=2.0)
+    with pytest.raises(RefusedError):
+        scheduler.check(Lane.INTERACTIVE, seconds=3.0, deadline_s=2.0)
+    assert scheduler.posts_in_work == 0
+    scheduler.close()
+
+
+@given(
+    batches=st.lists(st.tuples(st.integers(1, 8), st.sampled_from([Lane.INTERACTIVE, Lane.BULK])), max_size=20),
+    workers=st.integers(1, 4),
+)
+def test_every_task_runs_exactly_once_whatever_comes(batches: list[tuple[int, Lane]], workers: int) -> None:
+    scheduler, unrun = scheduler_of(workers=workers, queue_posts=1_000)
+    ran: list[int] = []
+    lock = Lock()
+
+    def work(number: int) -> None:
+        with lock:
+            ran.append(number)
+
+    woken = []
+    number = 0
+    for count, lane in batches:
+        tasks = [Task(partial(work, number + place), 0.001) for place in range(count)]
+        number += count
+        ticket, event = ticket_of(*tasks, lane=lane)
+        scheduler.submit(ticket)
+        woken.append(event)
+    scheduler.close()
+    assert sorted(ran) == list(range(number))
+    assert all(event.is_set() for event in woken)
+    assert (scheduler.posts_in_work, unrun) == (0, [])

@@ -1,0 +1,24 @@
+"""What one request spent where, and how the answer says it (`Server-Timing`, W3C Server Timing)."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Timing:
+    """Seconds of one request by stage. What overlaps counts once, so that the stages come to no more than the whole."""
+
+    queue_s: float = 0.0
+    read_s: float = 0.0
+    infer_s: float = 0.0
+    decide_s: float = 0.0
+
+    def header(self, total_s: float) -> str:
+        """The value of `Server-Timing`, in milliseconds; 1 us is the last digit."""
+        parts = (
+            ("queue", self.queue_s),
+            ("read", self.read_s),
+            ("infer", self.infer_s),
+            ("decide", self.decide_s),
+            ("total", total_s),
+        )
+        return ", ".join(f"{name};dur={seconds * 1_000:.3f}" for name, seconds in parts)
