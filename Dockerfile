@@ -1,6 +1,8 @@
 # The server in a container: the `serve` group alone, no root, nothing written at run time.
 #   docker run --read-only --publish 8000:8000 --volume ./keys.json:/run/keys.json:ro \
 #       --env SIGNALBOX_API_KEYS_FILE=/run/keys.json signalbox
+# It keeps no journal unless it is given a place for one, that user 10001 may write to:
+#       --volume signalbox:/var/lib/signalbox --env SIGNALBOX_JOURNAL=sqlite:////var/lib/signalbox/journal.db
 # Without a keys file the server listens on loopback only, and refuses to start here; docs/operations.md tells more.
 
 FROM python:3.11-slim AS build
@@ -8,7 +10,9 @@ WORKDIR /signalbox
 RUN python -m venv /opt/venv && /opt/venv/bin/python -m pip install --no-compile --upgrade "pip>=25.1"
 COPY pyproject.toml constraints.txt ./
 # Nothing is installed or downloaded later, so pip goes too, and the client for downloads (docs/decisions/0006).
+# onnxruntime brings its library twice; the one for C programs is never loaded from Python (docs/decisions/0017).
 RUN /opt/venv/bin/python -m pip install --no-compile --group serve --constraint constraints.txt \
+    && rm -f /opt/venv/lib/*/site-packages/onnxruntime/capi/libonnxruntime.so.* \
     && /opt/venv/bin/python -m pip uninstall --yes huggingface-hub hf-xet filelock fsspec httpcore2 httpx2 pyyaml tqdm \
         truststore setuptools pip
 COPY data/*.py data/
@@ -25,7 +29,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     SIGNALBOX_HOST=0.0.0.0 \
-    SIGNALBOX_PORT=8000
+    SIGNALBOX_PORT=8000 \
+    SIGNALBOX_JOURNAL=off
 USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM

@@ -14,6 +14,7 @@ IS_FIT := import sys, venv; sys.exit(sys.version_info < (3, 11))
 PYTHON = $(shell for name in $(NEWEST_FIRST); do $$name -c '$(IS_FIT)' 2>/dev/null && echo $$name && break; done)
 ENGINE = $(shell for name in docker podman; do $$name info >/dev/null 2>&1 && echo $$name && break; done)
 IMAGE := signalbox
+TWICE := onnxruntime/capi/libonnxruntime.so.*
 UNUSED := huggingface-hub hf-xet filelock fsspec httpcore2 httpx2 pyyaml tqdm truststore setuptools
 
 # Bytecode is written whatever the caller's environment says: it makes every start after the first faster.
@@ -72,9 +73,11 @@ $(PY):
 	$(PY) -B -m pip install --no-compile --upgrade 'pip>=25.1'
 
 # A server downloads nothing: where nothing is trained, the client that `tokenizers` asks for goes (docs/decisions/0006).
+# onnxruntime brings its library twice; the one for C programs is never loaded from Python (docs/decisions/0017).
 $(VENV)/.serve: $(PY) pyproject.toml constraints.txt
 	$(PY) -B -m pip install --no-compile --group serve --constraint constraints.txt
 	ls -d $(VENV)/lib/*/site-packages/transformers >/dev/null 2>&1 || $(PY) -B -m pip uninstall --yes $(UNUSED)
+	rm -f $(VENV)/lib/*/site-packages/$(TWICE)
 	touch $@
 
 $(VENV)/.evaluate $(VENV)/.train $(VENV)/.dev: $(VENV)/.%: $(PY) pyproject.toml constraints.txt

@@ -103,6 +103,60 @@ def hash_key(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def replay(arguments: argparse.Namespace) -> int:
+    """Makes a decision of the journal again. Where all is as it was kept, stdout gets the answer, byte for byte."""
+    from models.bundle import BundleError
+    from serving.journal.replay import ReplayError, replay
+    from serving.journal.store import existing_store
+    from serving.loading import load_predictor
+    from serving.settings import read_settings
+
+    settings = read_settings(bundle=arguments.bundle, journal=arguments.journal, host="127.0.0.1")
+    with existing_store(settings) as journal:
+        row = journal.find(arguments.prediction_id)
+    if row is None:
+        _say(
+            f"There is no prediction {arguments.prediction_id} in the journal. Wanted: the `prediction_id` of an "
+            "answer that was written and not yet pruned. Correct it, or name another journal with --journal."
+        )
+        return MISUSE
+    try:
+        again = replay(row, load_predictor(settings))
+    except (BundleError, ReplayError) as error:
+        _say(str(error))
+        return MISUSE
+    for found in again.differences:
+        _say(f"{found.field}: kept {found.kept!r}, now {found.again!r}")
+    if again.differences:
+        fields = [found.field for found in again.differences]
+        _answer({"prediction_id": arguments.prediction_id, "same": False, "differing": fields})
+        return FAILED
+    _say(f"The same, byte for byte; received {row['received_at']:%Y-%m-%d %H:%M:%S} UTC.")
+    print(again.answer, flush=True)
+    return DONE
+
+
+def prune(arguments: argparse.Namespace) -> int:
+    """Deletes old decisions from the journal; the server does the same about once an hour."""
+    from datetime import UTC, datetime, timedelta
+
+    from serving.journal.journal import PRUNE_ENTRIES
+    from serving.journal.store import existing_store
+    from serving.settings import read_settings
+
+    settings = read_settings(journal=arguments.journal, journal_retention_days=arguments.days, host="127.0.0.1")
+    days, deleted, more = settings.journal_retention_days, 0, settings.journal_retention_days > 0
+    before = datetime.now(UTC) - timedelta(days=days)
+    with existing_store(settings) as journal:
+        while more:
+            count = journal.prune(before, most=PRUNE_ENTRIES)
+            deleted += count
+            more = count == PRUNE_ENTRIES
+    _say(f"Deleted {deleted} decisions that are older than {days} days." if days else "Nothing deleted: 0 keeps all.")
+    _answer({"deleted": deleted, "days": days})
+    return DONE
+
+
 def openapi(arguments: argparse.Namespace) -> int:
     """Writes the description of the interface, or says whether the written one is up to date."""
     from serving.app import create_app
@@ -150,7 +204,20 @@ def _parser() -> argparse.ArgumentParser:
     checking = _add_verb(
         verbs, "check", check, "verify a bundle and ask it what every bundle must know", "check --bundle build/new"
     )
-    for each in (running, checking):
+    replaying = _add_verb(
+        verbs,
+        "replay",
+        replay,
+        "make a decision of the journal again, and compare",
+        "replay 01JD2K7ZC5T8VXN4R3Q9WYHMBA",
+        "replay 01JD2K7ZC5T8VXN4R3Q9WYHMBA --bundle build/new --journal sqlite:///copy.db",
+    )
+    replaying.add_argument("prediction_id", help="the `prediction_id` of an answer")
+    pruning = _add_verb(verbs, "prune", prune, "delete old decisions from the journal", "prune", "prune --days 30")
+    pruning.add_argument("--days", type=int, help="delete what is older (SIGNALBOX_JOURNAL_RETENTION_DAYS); 0: nothing")
+    for each in (replaying, pruning):
+        each.add_argument("--journal", help="database to use; its password can be seen by `ps` (SIGNALBOX_JOURNAL)")
+    for each in (running, checking, replaying):
         each.add_argument("--bundle", type=Path, help="directory of the bundle (SIGNALBOX_BUNDLE)")
     keys = _add_verb(
         verbs,

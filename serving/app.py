@@ -26,6 +26,7 @@ from serving.errors import (
     as_api_error,
 )
 from serving.intake import Intake
+from serving.journal.journal import AnyJournal, make_journal
 from serving.metrics import Metrics
 from serving.observer import Observer, record_of
 from serving.openapi import DESCRIPTION, INTERFACE_VERSION, body_of, describe, responses_of
@@ -44,6 +45,7 @@ from serving.wire import (
     ModelResponse,
     PredictRequest,
     PredictResponse,
+    ReadyResponse,
 )
 
 _KEY_ERRORS = (KeyMissingError, KeyRefusedError)
@@ -125,7 +127,7 @@ def _add_predict_routes(app: FastAPI, intake: Intake, keys: KeyRing | None) -> N
 
 
 def _add_operator_routes(
-    app: FastAPI, service: Service, settings: Settings, keys: KeyRing | None, metrics: Metrics
+    app: FastAPI, service: Service, settings: Settings, keys: KeyRing | None, metrics: Metrics, *, journal: AnyJournal
 ) -> None:
     @app.get(
         "/v1/model",
@@ -144,10 +146,10 @@ def _add_operator_routes(
         return HealthResponse(status="ok")
 
     @app.get("/readyz", summary="A model answers", tags=["operate"], responses=responses_of(NotReadyError))
-    async def readyz() -> HealthResponse:
-        """Ready once a model has answered a warm-up post, until the server drains."""
+    async def readyz() -> ReadyResponse:
+        """Ready once a model has answered a warm-up post, until the server drains, however the journal does."""
         service.running()
-        return HealthResponse(status="ready")
+        return ReadyResponse(status="ready", journal=journal.health())
 
     @app.get(
         "/metrics",
@@ -194,21 +196,28 @@ def create_app(settings: Settings, load: PredictorLoader, tracer: Tracer | None 
     `app.state.service` is the `Service` within, `app.state.metrics` what it counts.
 
     Raises:
-        SettingsError: when the keys file cannot be used.
+        SettingsError: when the keys file cannot be used, or the journal has no address that is known.
+        MissingGroupError: when the driver of the journal's database is not installed.
     """
     metrics = Metrics()
     keys = KeyRing(settings.api_keys_file, metrics) if settings.api_keys_file else None
     quotas = Quotas(settings.rate_limit_posts_per_minute)
-    service = Service(settings, metrics)
+    journal = make_journal(settings, metrics)
+    service = Service(settings, metrics, journal)
     write = error_writer(settings.dialects)
+
+    async def begin() -> None:
+        await service.start(load)
+        journal.start()  # only now, so that nothing it loads delays the model
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        starting = asyncio.create_task(service.start(load))
+        starting = asyncio.create_task(begin())
         yield
         service.drain()
         await starting
         await asyncio.to_thread(service.close)
+        await asyncio.to_thread(journal.close, settings.journal_flush_ms / 1_000)
 
     app = FastAPI(
         title="Signalbox",
@@ -224,7 +233,7 @@ def create_app(settings: Settings, load: PredictorLoader, tracer: Tracer | None 
     )
     intake = Intake(service, settings, quotas)
     _add_predict_routes(app, intake, keys)
-    _add_operator_routes(app, service, settings, keys, metrics)
+    _add_operator_routes(app, service, settings, keys, metrics, journal=journal)
     app.state.request_models = add_dialects(
         app,
         settings.dialects,

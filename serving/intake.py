@@ -52,6 +52,6 @@ class Intake:
         """
         record = record_of(request)
         record.headers.update(self.quotas.take(record.key, len(posts)))
-        answers = await self.service.predict(posts, deadline_s=record.deadline_s, bulk=bulk)
+        answers = await self.service.predict(posts, deadline_s=record.deadline_s, bulk=bulk, caller=record.caller)
         record.answers.extend(answers)
         return answers

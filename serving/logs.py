@@ -59,5 +59,6 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # Its information lines repeat what the server says itself; its errors are kept.
-    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.getLogger().level))
+    for name in ("uvicorn", "alembic"):
+        # Their information lines repeat what the server says itself; their errors are kept.
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))

@@ -19,8 +19,12 @@ from models.policy import Action
 from models.predictor import STAGES, Prediction
 from serving.cache import Found
 from serving.errors import API_ERRORS
+<<<<<<< b8458b4
+from serving.wire import JournalAnswer, JournalState, Versions
+=======
 from serving.lanes import Unrun
 from serving.wire import Versions
+>>>>>>> 8abf883
 
 ServingStage = Literal["queue", "render", "tokenize", "infer", "guard", "decide"]
 SERVING_STAGES: tuple[ServingStage, ...] = ("queue", *STAGES)
@@ -91,6 +95,14 @@ class Metrics:
         self._ready = self._gauge("ready", "1 where a model answers, 0 while starting or draining")
         self._posts_in_work = self._gauge("posts_in_work", "Posts accepted and not yet answered")
         self._versions = self._gauge("versions", "1 for the versions in service", *Versions.model_fields)
+        self._journal_state = self._gauge("journal_state", "1 for the state that the journal is in", "state")
+        self._journal_buffered = self._gauge("journal_buffered", "Decisions that wait to be written")
+        self._journal_written = self._counter("journal_written", "Decisions written to the journal")
+        self._journal_dropped = self._counter("journal_dropped", "Decisions that the journal will never have")
+        self._journal_failures = self._counter("journal_failures", "Times that the journal's database failed")
+        self._journal_seconds = self._histogram(
+            "journal_write_seconds", "Time in which a batch of decisions was written", _REQUEST_BUCKETS_S
+        )
         ProcessCollector(registry=self.registry)
 
     def _name(self, name: str, labels: tuple[str, ...]) -> str:
@@ -174,6 +186,29 @@ class Metrics:
         """Reads both gauges from these whenever they are asked for: nobody sets them, least of all a signal handler."""
         self._ready.set_function(ready)
         self._posts_in_work.set_function(posts_in_work)
+
+    def watch_journal(self, health: Callable[[], JournalAnswer]) -> None:
+        """Reads the journal's state whenever it is asked for."""
+        self._journal_buffered.set_function(lambda: health().buffered)
+
+        def is_in(state: JournalState) -> Callable[[], float]:
+            return lambda: health().state == state
+
+        for state in get_args(JournalState):
+            self._journal_state.labels(state).set_function(is_in(state))
+
+    def observe_journal_write(self, entries: int, seconds: float) -> None:
+        """Counts entries that were written in one transaction."""
+        self._journal_written.inc(entries)
+        self._journal_seconds.observe(seconds)
+
+    def observe_journal_dropped(self, entries: int) -> None:
+        """Counts entries that are lost."""
+        self._journal_dropped.inc(entries)
+
+    def observe_journal_failure(self) -> None:
+        """Counts one failure of the journal's database."""
+        self._journal_failures.inc()
 
     def set_versions(self, versions: Versions) -> None:
         """Shows what is in service."""

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from time import perf_counter
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -17,6 +18,7 @@ from ulid import ULID
 
 from serving.auth import KeyEntry
 from serving.errors import ErrorWriter, InternalError, NotReadyError
+from serving.journal.entry import Caller
 from serving.logs import fault_of
 from serving.metrics import UNMATCHED, Metrics
 from serving.traces import trace_id_of
@@ -39,11 +41,17 @@ class RequestRecord:
     deadline_s: float
     route: str = UNMATCHED
     started_at: float = field(default_factory=perf_counter)
+    received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     status: int = 0
     error_code: str | None = None
     answers: list[PredictResponse] = field(default_factory=list)
     key: KeyEntry | None = None
     headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def caller(self) -> Caller:
+        """What the journal keeps of it."""
+        return Caller(self.request_id, self.key.name if self.key else None, self.received_at, self.started_at)
 
 
 def known_record(scope: Scope) -> RequestRecord | None:

@@ -15,6 +15,8 @@ from serving.answers import answer
 from serving.cores import usable_cores
 from serving.engine import Engine, ServedModel
 from serving.errors import NotReadyError
+from serving.journal.entry import Caller, entries_of
+from serving.journal.journal import AnyJournal
 from serving.logs import fault_of
 from serving.metrics import Metrics
 from serving.settings import Settings, SettingsError
@@ -37,18 +39,23 @@ def answers(model: ServedModel, posts: Sequence[Post], predictions: Sequence[Pre
 class Service:
     """One model and its state: starting, then ready or failed, then draining. `settled` is set once it is decided."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, journal: AnyJournal) -> None:
         self.state: State = "starting"
         self.failure = ""
         self.settled = Event()
         self._settings = settings
         self._metrics = metrics
+<<<<<<< b8458b4
+        self._journal = journal
+        self._engine = Engine(metrics, workers=settings.workers or usable_cores(), queue_posts=settings.queue_posts)
+=======
         self._engine = Engine(
             metrics,
             workers=settings.workers or usable_cores(),
             queue_posts=settings.queue_posts,
             cache_posts=settings.cache_posts,
         )
+>>>>>>> 8abf883
         self._running: ServedModel | None = None
         metrics.watch(ready=lambda: self.state == "ready", posts_in_work=lambda: self.posts_in_work)
 
@@ -106,8 +113,12 @@ class Service:
             headers=headers,
         )
 
-    async def predict(self, posts: Sequence[Post], *, deadline_s: float, bulk: bool) -> list[PredictResponse]:
+    async def predict(
+        self, posts: Sequence[Post], *, deadline_s: float, bulk: bool, caller: Caller
+    ) -> list[PredictResponse]:
         """The answers for posts, in order; `deadline_s` is a time of the running loop's clock.
+
+        Each of them goes into the journal.
 
         Raises:
             NotReadyError: when no model may be asked.
@@ -118,4 +129,6 @@ class Service:
         predictions = await self._engine.predict(model, posts, deadline_s=deadline_s, bulk=bulk)
         for prediction in predictions:
             self._metrics.observe_prediction(prediction)
-        return answers(model, posts, predictions)
+        made = answers(model, posts, predictions)
+        self._journal.append(entries_of(posts, predictions, made, caller=caller, predictor=model.predictor))
+        return made

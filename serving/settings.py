@@ -112,6 +112,19 @@ class Settings(BaseSettings):
         BeforeValidator(_split),
         Field(description="Other interfaces answered beside the own one, with commas between; empty for none"),
     ] = DIALECT_NAMES
+    journal: Annotated[
+        str, Field(repr=False, description="Database of the journal: `sqlite:///PATH`, `postgresql://...`, or `off`")
+    ] = "sqlite:///var/journal.db"
+    # An entry takes 8.5 KB in memory (measured, docs/operations.md, "Journal"), so this many 85 MB.
+    journal_buffer: Annotated[
+        int, Field(ge=1, le=1_000_000, description="Decisions kept in memory while the database is away; more are lost")
+    ] = 10_000
+    journal_flush_ms: Annotated[
+        int, Field(ge=0, le=600_000, description="At a stop, how long decisions in memory are still written")
+    ] = 5_000
+    journal_retention_days: Annotated[
+        int, Field(ge=0, le=36_500, description="Days after which a decision is deleted; 0 keeps all")
+    ] = 90
     access_log: Annotated[bool, Field(description="One log line for each request")] = False
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="Least severe log lines that are written")

@@ -222,6 +222,23 @@ class HealthResponse(_Answer):
     status: str = Field(examples=["ok"])
 
 
+JournalState = Literal["ok", "behind", "down", "off"]
+
+
+class JournalAnswer(_Answer):
+    """How the journal does. Whatever it is, answers are right: a journal that is down keeps nobody from them."""
+
+    state: JournalState = Field(description="`down` while the database fails, `behind` while entries wait for long")
+    buffered: int = Field(description="Decisions that wait to be written")
+    dropped: int = Field(description="Decisions since the start that are not in the journal: the buffer was full")
+
+
+class ReadyResponse(HealthResponse):
+    """A model answers."""
+
+    journal: JournalAnswer
+
+
 class Detail(_Answer):
     """One thing that is wrong with a request."""
 

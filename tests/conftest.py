@@ -28,6 +28,8 @@ BROWSER_START_MS = 240_000
 settings.register_profile("signalbox", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("signalbox")
 
+os.environ.setdefault("SIGNALBOX_JOURNAL", "off")  # a test that wants a journal names a file of its own
+
 
 def _is_loopback(host: object) -> bool:
     try:

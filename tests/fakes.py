@@ -9,7 +9,7 @@ import numpy as np
 
 from data.rendering import Rendered
 from data.taxonomy import INTENTS, ROUTES, Intent, Route, taxonomy
-from models.bundle import Bundle, Encoder, Manifest
+from models.bundle import MODEL_FILE, Bundle, Encoder, Manifest
 from models.calibration import Calibration
 from models.classifier import Encoded, Logits
 from models.guards import Guards, LanguageDetector
@@ -81,6 +81,7 @@ def fake_bundle(policy: Policy = BOLD_POLICY) -> Bundle:
         encoder=Encoder(name="fake", sha256="0" * 64),
         git_commit="0" * 40,
         data_fingerprint="0" * 64,
+        files={MODEL_FILE: "f" * 64},
     )
     return Bundle(
         directory=Path("fake"),

@@ -125,6 +125,29 @@ def test_a_machine_without_a_browser_and_without_the_right_to_install_one_is_tol
     )
 
 
+def run_ci_postgresql(tmp_path: Path, *programs: str) -> subprocess.CompletedProcess[str]:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("bash", "id", "ls"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    for name in programs:
+        (tools / name).write_text("#!/bin/sh\n")
+        (tools / name).chmod(0o755)
+    script = (ROOT / ".ci" / "postgresql").read_text().replace("/usr/lib/postgresql", str(tmp_path))
+    return subprocess.run(["bash", "-c", script], env={"PATH": str(tools)}, capture_output=True, text=True, check=False)
+
+
+def test_a_machine_without_postgresql_and_without_the_right_to_install_it_skips_its_tests(tmp_path: Path) -> None:
+    done = run_ci_postgresql(tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "No PostgreSQL, and no right to install one: the tests that need it are skipped.\n"
+
+
+def test_a_postgresql_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    done = run_ci_postgresql(tmp_path, "initdb")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_a_browser_that_is_there_is_left_alone(tmp_path: Path) -> None:
     browser = tmp_path / "my-chromium"
     browser.write_text("#!/bin/sh\n")

@@ -49,6 +49,14 @@ def test_the_image_leaves_out_what_make_serve_leaves_out_and_the_installer() -> 
     assert left_out.split() == [*UNUSED, "pip"]
 
 
+def test_the_library_that_onnxruntime_brings_twice_is_there_once(serving_environment: Environment) -> None:
+    libraries = [path.name for path in serving_environment.directory.glob("lib/*/site-packages/onnxruntime/capi/*.so*")]
+    assert len([name for name in libraries if "pybind11" in name]) == 1
+    assert not [name for name in libraries if name.startswith("libonnxruntime.so")]
+    (twice,) = re.findall(r"^TWICE := (.*)$", (ROOT / "Makefile").read_text(), re.M)
+    assert f"rm -f /opt/venv/lib/*/site-packages/{twice}" in (ROOT / "Dockerfile").read_text()
+
+
 def test_all_that_is_served_is_imported_without_anything_heavy(serving_environment: Environment) -> None:
     names = [*(f"data.{name}" for name in CORE_OF_DATA), *modules_of("models"), *modules_of("serving")]
     done = run(serving_environment.python, "-B", "-c", SHOW_IMPORTS, *names)

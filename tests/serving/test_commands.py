@@ -18,13 +18,14 @@ from serving.settings import Settings, variable
 from tests.models.tiny_bundle import GOLDEN_POSTS, write_tiny_bundle
 from tests.serving.clients import PATIENT_MS, WAIT_S, MakePredictor
 
-VERBS = ("run", "check", "hash-key", "openapi")
+VERBS = ("run", "check", "replay", "prune", "hash-key", "openapi")
 
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for field in Settings.model_fields:
         monkeypatch.delenv(variable(field), raising=False)
+    monkeypatch.setenv(variable("journal"), "off")
 
 
 @pytest.fixture(scope="module")

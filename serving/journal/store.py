@@ -1,0 +1,181 @@
+"""The database of the journal, through SQLAlchemy: opened and migrated, written to, pruned, asked.
+
+Owns every word of SQL. A fault comes out as one of two errors that hold the database's code for it and nothing else:
+what SQLAlchemy and the drivers say may quote a statement, its values, or a user's name.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, delete, event, inspect, make_url, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+
+from serving.journal.address import Address, read_address
+from serving.journal.entry import Entry
+from serving.journal.faults import EntryRefusedError, StoreDownError
+from serving.journal.tables import DECISIONS, SCHEMA_VERSION, Row, row_of
+from serving.settings import Settings, SettingsError, variable
+
+_BUSY_S = 5.0
+"""How long a writer of SQLite waits for another one: a server, a pruning, a copy being made."""
+_PAGE_BYTES = 8_192
+"""Of a new SQLite file. A row has some 2.3 KB: one to a page of SQLite's usual 4,096, three to one of these."""
+_POSTGRESQL_LIMITS = {"connect_timeout": 5, "tcp_user_timeout": 10_000, "options": "-c statement_timeout=10000"}
+"""Seconds, ms and ms, after which a database that does not answer counts as down; the address may say otherwise."""
+
+
+def _code_of(error: BaseException) -> str:
+    """What the database calls a fault (`SQLITE_FULL`, `57P01`), else the kind of the error."""
+    cause = getattr(error, "orig", None) or error
+    return str(getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or type(cause).__name__)
+
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """Nothing; a fault within becomes one of the journal's own two."""
+    try:
+        yield
+    except (DataError, IntegrityError, UnicodeError) as error:
+        raise EntryRefusedError(_code_of(error)) from None
+    except (SQLAlchemyError, OSError) as error:
+        raise StoreDownError(_code_of(error)) from None
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    """Nothing; every connection of SQLite writes ahead, and every transaction, a migration's too, is a real one."""
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # else Python begins transactions where it thinks fit, and none for DDL
+        connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _engine(address: Address) -> Engine:
+    url = make_url(address.url)
+    postgresql = {name: value for name, value in _POSTGRESQL_LIMITS.items() if name not in url.query}
+    limits: dict[str, Any] = {"timeout": _BUSY_S} if address.path else postgresql
+    engine = create_engine(url, hide_parameters=True, connect_args=limits, pool_size=1, max_overflow=0)
+    if address.path:
+        _prepare_sqlite(engine)
+    return engine
+
+
+def _version_of(connection: Connection) -> str | None:
+    """The migration that a database stands at, `None` for an empty one."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _migrate(engine: Engine) -> None:
+    with engine.begin() as connection:
+        if _version_of(connection) != SCHEMA_VERSION:
+            # Alembic is 0.1 s of CPU and 6 MB of memory that a start with nothing to migrate does without.
+            from serving.journal.schema import upgrade
+
+            upgrade(connection)
+
+
+class Store:
+    """An open database at the newest schema. For one thread at a time.
+
+    Raises:
+        StoreDownError: from every method, when the database cannot do it now.
+    """
+
+    def __init__(self, address: Address, engine: Engine) -> None:
+        self._path = address.path
+        self._file = self._path.stat().st_ino if self._path else 0
+        self._engine = engine
+        dialect = sqlite if address.path else postgresql
+        self._insert = dialect.insert(DECISIONS).on_conflict_do_nothing(index_elements=[DECISIONS.c.prediction_id])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with _told_apart():
+            # A file that was removed is still open here, and what is written to it is seen by nobody.
+            if self._path and self._path.stat().st_ino != self._file:
+                raise StoreDownError("file_replaced")
+            with self._engine.begin() as connection:
+                yield connection
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Nothing; all entries are kept, or none. One that is there already stays as it is.
+
+        Raises:
+            EntryRefusedError: when the database will never take one of them.
+        """
+        rows = [row_of(entry) for entry in entries]
+        with self._transaction() as connection:
+            connection.execute(self._insert, rows)
+
+    def prune(self, before: datetime, *, most: int) -> int:
+        """How many entries received before that time were deleted: the oldest, `most` at the most."""
+        old = select(DECISIONS.c.prediction_id).where(DECISIONS.c.received_at < before)
+        oldest = old.order_by(DECISIONS.c.received_at).limit(most)
+        with self._transaction() as connection:
+            return connection.execute(delete(DECISIONS).where(DECISIONS.c.prediction_id.in_(oldest))).rowcount
+
+    def find(self, prediction_id: str) -> Row | None:
+        """The row of a prediction, `None` where it was never kept or has been pruned."""
+        with self._transaction() as connection:
+            found = connection.execute(select(DECISIONS).where(DECISIONS.c.prediction_id == prediction_id))
+            row = found.mappings().one_or_none()
+            return dict(row) if row else None
+
+    def close(self) -> None:
+        """Nothing; lets go of the database."""
+        self._engine.dispose()
+
+
+def open_store(address: Address, *, make: bool = True) -> Store:
+    """The database at the newest schema; where there is none, it is made, unless `make` is false.
+
+    Raises:
+        StoreDownError: when it cannot be reached or made now, or was written by a later release.
+    """
+    engine = _engine(address)
+    try:
+        with _told_apart():
+            if address.path and make:
+                address.path.parent.mkdir(parents=True, exist_ok=True)
+            elif address.path:
+                address.path.stat()
+            _migrate(engine)
+            return Store(address, engine)
+    except BaseException:
+        engine.dispose()
+        raise
+
+
+@contextmanager
+def existing_store(settings: Settings) -> Iterator[Store]:
+    """The journal that the settings name, for a command; closed afterwards. None is made.
+
+    Raises:
+        SettingsError: when there is none, or it cannot be used.
+        MissingGroupError: when the driver of its database is not installed.
+    """
+    address = read_address(settings.journal)
+    if address is None:
+        raise SettingsError(
+            f"There is no journal: {variable('journal')} is `off`. Wanted: the database that the server wrote to. "
+            "Name it with --journal."
+        )
+    try:
+        with closing(open_store(address, make=False)) as store:
+            yield store
+    except StoreDownError as error:
+        raise SettingsError(
+            f"The journal cannot be used: {address.name} answers {error.code}. Wanted: a database that a server of "
+            f"this release wrote to and that can be reached. Name it with --journal or {variable('journal')}."
+        ) from None

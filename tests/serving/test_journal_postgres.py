@@ -1,0 +1,161 @@
+"""The journal in a real PostgreSQL: a cluster of its own on loopback, killed and brought back in the middle."""
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from serving.journal.address import Address, read_address
+from serving.journal.store import Store, open_store
+from serving.journal.tables import row_of
+from tests.serving.clients import WAIT_S, Serve
+from tests.serving.journals import entry, heard, ids
+
+pytest.importorskip("psycopg", reason="the group postgres is not installed")
+PASSWORD = "hunter2"
+
+
+def _programs() -> Path | None:
+    """Where `initdb` and its like are: on the path, or where Debian keeps them."""
+    for name in (
+        shutil.which("initdb"),
+        *sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")), reverse=True),
+    ):
+        if name:
+            return Path(name).resolve().parent
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A PostgreSQL of our own, in a directory of its own."""
+
+    programs: Path
+    directory: Path
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://journal:{PASSWORD}@127.0.0.1:{self.port}/postgres"
+
+    @property
+    def address(self) -> Address:
+        address = read_address(self.url)
+        assert address is not None
+        return address
+
+    def run(self, program: str, *arguments: str) -> None:
+        """Runs a program of PostgreSQL, which refuses to be run by root."""
+        command = [str(self.programs / program), "-D", str(self.directory / "data"), *arguments]
+        other = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        done = subprocess.run(
+            [*other, *command], capture_output=True, text=True, check=False, cwd=self.directory, timeout=WAIT_S
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def start(self) -> None:
+        options = f"-p {self.port} -k {self.directory} -c listen_addresses=127.0.0.1 -c fsync=off"
+        self.run("pg_ctl", "start", "-w", "-l", str(self.directory / "log"), "-o", options)
+
+    def kill(self) -> None:
+        self.run("pg_ctl", "stop", "-m", "immediate")
+
+    def open(self) -> Store:
+        return open_store(self.address)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    programs = _programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    if os.geteuid() == 0 and subprocess.run(["id", "postgres"], capture_output=True, check=False).returncode:
+        pytest.skip("PostgreSQL refuses to be run by root, and there is no user postgres")
+    directory = Path("/tmp") / f"signalbox-journal-{os.getpid()}"  # short and open to another user, as a socket needs
+    directory.mkdir(mode=0o777)
+    directory.chmod(0o777)
+    (directory / "password").write_text(PASSWORD)
+    made = Cluster(programs, directory, _free_port())
+    made.run("initdb", "-U", "journal", "-A", "scram-sha-256", "--pwfile", str(directory / "password"), "--no-sync")
+    made.start()
+    yield made
+    made.kill()
+    shutil.rmtree(directory)
+
+
+def test_a_row_comes_back_as_it_went_in(cluster: Cluster) -> None:
+    entries = [entry(), entry()]
+    with closing(cluster.open()) as store:
+        store.write(entries[:1])
+        store.write(entries)
+        for each in entries:
+            assert store.find(each.answer.prediction_id) == row_of(each)
+        assert store.find("01JD2K7ZC5T8VXN4R3Q9WYHMBA") is None
+
+
+def test_old_decisions_are_pruned_a_few_at_a_time(cluster: Cluster) -> None:
+    before = datetime.now(UTC) - timedelta(days=400)
+    old = [entry(before - timedelta(days=days)) for days in range(1, 6)]
+    with closing(cluster.open()) as store:
+        store.write(old)
+        assert [store.prune(before, most=3) for _ in range(3)] == [3, 2, 0]
+        assert [store.find(each) for each in ids(old)] == [None] * 5
+
+
+def test_a_caller_who_sends_what_postgresql_cannot_keep_loses_nothing(serve: Serve, cluster: Cluster) -> None:
+    with serve(journal=cluster.url) as client:
+        answer = client.post("/v1/predict", json={"id": "a\0b", "text": "thanks"})
+    with closing(cluster.open()) as store:
+        row = store.find(answer.json()["prediction_id"])
+    assert row is not None
+    assert row["post_id"] == "a\ufffdb"
+    assert row["answer"].encode() == answer.content
+
+
+def test_a_database_that_is_killed_and_brought_back_has_everything_once(serve: Serve, cluster: Cluster) -> None:
+    def ask(client: TestClient) -> list[str]:
+        answer = client.post("/v1/predict/batch", json={"posts": [{"text": f"thanks {n}"} for n in range(40)]})
+        assert answer.status_code == 200
+        return [each["prediction_id"] for each in answer.json()["results"]]
+
+    asked: list[str] = []
+    with heard("journal_down") as down, heard("journal_back") as back, serve(journal=cluster.url) as client:
+        asked += ask(client)
+        cluster.kill()
+        asked += ask(client)
+        assert down.wait(WAIT_S)
+        asked += ask(client)
+        health = client.get("/readyz")
+        assert (health.status_code, health.json()["journal"]["state"]) == (200, "down")
+        assert PASSWORD not in health.text + client.get("/metrics").text
+        cluster.start()
+        assert back.wait(WAIT_S)
+        asked += ask(client)
+    with closing(cluster.open()) as store:
+        assert [store.find(each) is not None for each in asked] == [True] * len(asked)
+
+
+def test_a_wrong_password_is_an_outage_that_does_not_say_the_password(
+    serve: Serve, cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = cluster.url.replace(PASSWORD, "sesame")
+    with heard("journal_down") as down, serve(journal=url, journal_flush_ms=0) as client:
+        assert down.wait(WAIT_S)
+        assert client.post("/v1/predict", json={"text": "thanks"}).status_code == 200
+    said = "\n".join(record.getMessage() + str(record.__dict__) for record in caplog.records)
+    assert "journal_down" in said
+    assert "sesame" not in said
