@@ -88,14 +88,15 @@ def hash_key(arguments: argparse.Namespace) -> int:
 
     key = new_key()
     entry = {"name": arguments.name, "sha256": hash_key(key), "scopes": arguments.scope or ["predict"]}
-    if arguments.expires_at:
-        entry["expires_at"] = arguments.expires_at
+    optional = {"expires_at": arguments.expires_at, "posts_per_minute": arguments.posts_per_minute}
+    entry |= {field: value for field, value in optional.items() if value is not None}
     try:
         KeysFile.model_validate({"keys": [entry]})
     except ValueError:
         _say(
-            f"No key was made: --expires-at is {arguments.expires_at!r} and --name is {arguments.name!r}. Wanted: a "
-            "time with its zone, such as 2027-01-01T00:00:00Z, and a name of 1 to 100 characters. Correct them."
+            f"No key was made: --name is {arguments.name!r}, --expires-at is {arguments.expires_at!r} and "
+            f"--posts-per-minute is {arguments.posts_per_minute!r}. Wanted: a name of 1 to 100 characters, a time with "
+            "its zone, such as 2027-01-01T00:00:00Z, and a number of posts, 0 for no limit. Correct them."
         )
         return MISUSE
     _say("Give `key` to the caller, and add `entry` to `keys` in the file of SIGNALBOX_API_KEYS_FILE.")
@@ -230,6 +231,7 @@ def _parser() -> argparse.ArgumentParser:
     keys.add_argument("--name", required=True, help="who will have the key")
     keys.add_argument("--scope", action="append", choices=SCOPES, help="may be repeated")
     keys.add_argument("--expires-at", help="a time with its zone")
+    keys.add_argument("--posts-per-minute", type=int, help="its own limit, 0 for none; else that of the settings holds")
     describing = _add_verb(verbs, "openapi", openapi, f"write {OPENAPI_FILE}", "openapi", "openapi --check")
     describing.add_argument("--out", type=Path, default=OPENAPI_FILE, help="file to write")
     describing.add_argument("--check", action="store_true", help="write nothing; exit 1 where the file is out of date")

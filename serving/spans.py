@@ -21,7 +21,9 @@ SERVICE_NAME = "signalbox"
 _EXPORTER, _PROTOCOL, _ENDPOINT = "OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_ENDPOINT"
 _TRACES_PROTOCOL, _TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 _OTLP = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
-_UNTRACED = frozenset({"/healthz", "/readyz", "/metrics"})
+_UNTRACED = frozenset(
+    {"/healthz", "/readyz", "/metrics", "/health", "/ping", "/v2/health/live", "/v2/health/ready"}
+)  # the last four are health in the dialects
 """Asked every few seconds by machines; their spans would be most of all spans and tell nothing."""
 
 

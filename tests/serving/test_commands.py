@@ -194,10 +194,11 @@ def test_the_fake_predictor_is_fit_too(make_predictor: MakePredictor) -> None:
 
 def test_a_new_key_opens_with_its_entry(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["hash-key", "--name", "crm", "--scope", "predict", "--scope", "model"]
-    assert main([*arguments, "--expires-at", "2099-01-01T00:00:00Z"]) == 0
+    assert main([*arguments, "--expires-at", "2099-01-01T00:00:00Z", "--posts-per-minute", "600"]) == 0
     answer = last_json(capsys.readouterr().out)
     keys = Keys(KeysFile.model_validate({"keys": [answer["entry"]]}).keys)
-    assert keys.check(answer["key"], "model").name == "crm"
+    opened = keys.check(answer["key"], "model")
+    assert (opened.name, opened.posts_per_minute) == ("crm", 600)
     assert answer["key"] not in json.dumps(answer["entry"])
 
 
@@ -214,7 +215,10 @@ def test_a_key_may_be_made_for_every_scope(scope: Scope, capsys: pytest.CaptureF
                 keys.check(answer["key"], other)
 
 
-@pytest.mark.parametrize("arguments", [["--name", ""], ["--name", "crm", "--expires-at", "soon"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--name", ""], ["--name", "crm", "--expires-at", "soon"], ["--name", "crm", "--posts-per-minute", "-1"]],
+)
 def test_a_key_that_could_not_be_used_is_not_made(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["hash-key", *arguments]) == 2
     said = capsys.readouterr()

@@ -15,6 +15,7 @@ from serving.auth import KeyEntry, hash_key
 from serving.errors import InvalidPostError, RateLimitedError
 from serving.quotas import Quotas
 from tests.serving.clients import Serve
+from tests.serving.dialects import DIALECTS, Spoken, check_error
 
 MINUTE_S = 60
 KEY = KeyEntry(name="crm", sha256=hash_key("k"))
@@ -124,6 +125,19 @@ def test_health_and_metrics_are_never_limited(serve: Serve) -> None:
 
 def test_no_limit_is_set_unless_it_is_asked_for(client: TestClient) -> None:
     assert not [name for name in predict(client, 3).headers if name.startswith("ratelimit")]
+
+
+@pytest.mark.parametrize("spoken", DIALECTS.values(), ids=DIALECTS)
+def test_posts_count_alike_whatever_the_dialect_they_come_in(serve: Serve, spoken: Spoken) -> None:
+    with serve(rate_limit_posts_per_minute=3) as client:
+        taken = client.post(spoken.path, json=spoken.body("thanks", "lol"))
+        assert taken.status_code == 200
+        assert taken.headers["ratelimit"].startswith('"posts";r=1;')
+        refused = client.post(spoken.path, json=spoken.body("thanks", "lol"))
+        assert "1 posts left" in check_error(refused, 429, spoken)[spoken.error]
+        assert int(refused.headers["retry-after"]) >= 1
+        assert refused.headers["ratelimit-policy"] == '"posts";q=3;w=60'
+        check_error(client.post(spoken.path, json=spoken.body(*["lol"] * 4)), 422, spoken)
 
 
 # Over time, by a clock that the test sets
