@@ -19,12 +19,8 @@ from models.policy import Action
 from models.predictor import STAGES, Prediction
 from serving.cache import Found
 from serving.errors import API_ERRORS
-<<<<<<< b8458b4
-from serving.wire import JournalAnswer, JournalState, Versions
-=======
 from serving.lanes import Unrun
-from serving.wire import Versions
->>>>>>> 8abf883
+from serving.wire import JournalAnswer, JournalState, Versions
 
 ServingStage = Literal["queue", "render", "tokenize", "infer", "guard", "decide"]
 SERVING_STAGES: tuple[ServingStage, ...] = ("queue", *STAGES)

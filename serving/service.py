@@ -45,17 +45,13 @@ class Service:
         self.settled = Event()
         self._settings = settings
         self._metrics = metrics
-<<<<<<< b8458b4
         self._journal = journal
-        self._engine = Engine(metrics, workers=settings.workers or usable_cores(), queue_posts=settings.queue_posts)
-=======
         self._engine = Engine(
             metrics,
             workers=settings.workers or usable_cores(),
             queue_posts=settings.queue_posts,
             cache_posts=settings.cache_posts,
         )
->>>>>>> 8abf883
         self._running: ServedModel | None = None
         metrics.watch(ready=lambda: self.state == "ready", posts_in_work=lambda: self.posts_in_work)
 

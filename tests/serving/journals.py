@@ -12,7 +12,7 @@ from typing import Any
 from ulid import ULID
 
 from data.post import Post
-from serving.engine import ServedModel, versions_of
+from serving.engine import Engine
 from serving.journal.address import Address, read_address
 from serving.journal.entry import Caller, Entry, entries_of
 from serving.journal.faults import StoreDownError
@@ -22,7 +22,7 @@ from serving.service import answers
 from tests.fakes import fake_predictor
 
 PREDICTOR = fake_predictor()
-MODEL = ServedModel(PREDICTOR, versions_of(PREDICTOR))
+MODEL = Engine(Metrics(), workers=1, queue_posts=1).warm(PREDICTOR)
 AT_ONCE = Retries(first_s=0.0, most_s=0.0)
 JUDGED = PREDICTOR.predict([Post(text="where is my parcel?", id="1059")])
 
