@@ -1,6 +1,6 @@
 """How many posts a key may send: a bucket for each key that holds a minute's posts and refills evenly (GCRA).
 
-Posts are counted, not requests: they are the cost. Kept in memory by throttled-py (docs/decisions/0011), on a clock
+Posts are counted, not requests: they are the cost. Kept in memory by throttled-py (docs/decisions/0014), on a clock
 that nobody can set.
 """
 
