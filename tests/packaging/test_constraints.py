@@ -19,7 +19,7 @@ def test_a_group_names_packages_without_versions_of_its_own() -> None:
     assert not [entry for entry in everything if not re.fullmatch(r"[a-z0-9-]+(\[[a-z]+\])?", entry)]
 
 
-@pytest.mark.parametrize("group", ["client", "serve", "tracing", "evaluate", "train", "dev"])
+@pytest.mark.parametrize("group", ["client", "serve", "tracing", "evaluate", "bench", "train", "dev"])
 def test_a_group_is_written_in_order(group: str) -> None:
     names = [entry for entry in GROUPS[group] if isinstance(entry, str)]
     assert names == sorted(names)
