@@ -50,6 +50,9 @@ from training.tracking import Tracking, Untracked, flatten
 RUNS = Path("runs")
 _PARITY_POSTS = 200
 Say = Callable[[str], None]
+MEMBERS_AT_A_TIME = 4
+"""More than two cores need: three on two cores end together, where two and then one would leave a core idle. Each
+takes 2.7 GB here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +241,8 @@ def make_bundle(
         shutil.rmtree(directory)
     say(f"Fine-tuning {recipe.encoder.name} on {len(splits.part('train'))} posts in {directory}")
     train, development = splits.part("train"), splits.part("development")
-    processes = torch.get_num_threads()
-    finetuned = finetune(recipe, encoder, train, development, directory, watch=watch, processes=processes)
+    side_by_side = MEMBERS_AT_A_TIME if torch.get_num_threads() > 1 else 1
+    finetuned = finetune(recipe, encoder, train, development, directory, watch=watch, processes=side_by_side)
     say("Training the TF-IDF baseline")
     baseline = train_baseline(splits.part("train"), splits.part("development"), splits.part("calibration"), recipe.seed)
     _follow(tracking, recipe, finetuned, baseline)

@@ -26,6 +26,7 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
 Precision = Literal["fp32", "int8"]
+Sentence = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\r\n]+$")]
 
 
 class _Value(BaseModel):
@@ -37,12 +38,17 @@ class DataRecipe(_Value):
 
     posts: str = "data/corpus"
     splits: str = "data/corpus/splits.json"
+    origin: Sentence = "of unstated origin"
+    """Completes the card's "trained on 6,605 of 8,940 posts, ...": where they come from, under which licence."""
+    limits: tuple[Sentence, ...] = ()
+    """What these posts cannot teach, one sentence each, for the card."""
 
 
 class EncoderRecipe(_Value):
     """Which pretrained encoder. `directory` is used first where given; then the hub's cache, the package, the hub."""
 
     name: str = "sentence-transformers/all-MiniLM-L6-v2"
+    licence: Sentence = "licence not stated"
     sha256: Sha256
     directory: str | None = None
 

@@ -95,3 +95,15 @@ def test_figures_are_put_between_their_marks_and_nothing_else_changes() -> None:
 def test_a_page_without_marks_is_refused(page: str) -> None:
     with pytest.raises(TrainingError, match="the page has no lines <!-- figures"):
         put_figures(page, "new\n")
+
+
+def test_the_card_says_of_the_posts_what_the_recipe_says(
+    bundle: Bundle, recipe: Recipe, metrics: dict[str, Any]
+) -> None:
+    words = {"origin": "exported from our desk in May", "limits": ("No posts of a Sunday.",)}
+    said = recipe.data.model_copy(update=words)
+    text = card(bundle, recipe.model_copy(update={"data": said}), metrics)
+    assert "posts, exported from our desk in May, fingerprint" in text
+    assert "- No posts of a Sunday.\n- Posts in other languages than en go to an agent." in text
+    for ours in ("written for this project", "CC BY 4.0", "British", "Apache-2.0"):
+        assert ours not in text
