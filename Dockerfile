@@ -19,7 +19,8 @@ COPY data/*.py data/
 COPY models/ models/
 COPY serving/ serving/
 # Verifies the bundle, asks it what every bundle must know, and leaves the bytecode of exactly what a start imports.
-RUN /opt/venv/bin/python -m serving check
+RUN /opt/venv/bin/python -m serving check \
+    && /opt/venv/bin/python -c "import serving.journal.schema, serving.journal.store"
 
 FROM python:3.11-slim
 WORKDIR /signalbox

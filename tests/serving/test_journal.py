@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
-from threading import Event
+from threading import Event, Semaphore
 from typing import Any
 
 import pytest
@@ -202,6 +202,7 @@ def test_a_full_disk_changes_no_answer_and_all_is_written_once_there_is_room(
             assert back.wait(WAIT_S)
             found = metrics_of(client)
     assert kept(file) == asked
+    assert found["written_total"] + found["buffered"] + found["dropped_total"] == len(asked)
     assert found["failures_total"] >= 1
     assert found["dropped_total"] == 0
 
@@ -390,6 +391,20 @@ def test_whatever_fails_nothing_is_lost_nothing_is_twice_and_the_order_stays(
     assert journal.health().dropped == 0
 
 
+def test_an_entry_that_waits_for_long_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = GatedStore()
+    journal = make_journal(lambda: store)
+    journal.start()
+    assert journal.health().state == "ok"
+    journal.append([entry()])
+    assert store.entered.wait(WAIT_S)
+    monkeypatch.setattr("serving.journal.journal.BEHIND_AFTER_S", 0.0)
+    assert journal.health().state == "behind"
+    store.gate.set()
+    assert journal.close(FLUSH_S) == 0
+    assert journal.health().state == "ok"
+
+
 # Retention
 
 
@@ -438,6 +453,33 @@ def test_a_server_deletes_what_is_older_than_its_retention(serve: Serve, file: P
         client.post("/v1/predict", json={"text": "thanks"})
         until_written(client, 1)
     assert len(kept(file)) == 1
+
+
+class PrunedStore(GatedStore):
+    """A database that says when it is pruned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate.set()
+        self.prunings = Semaphore(0)
+
+    def prune(self, before: datetime, *, most: int) -> int:
+        self.prunings.release()
+        return 0
+
+
+@pytest.mark.parametrize(("every_s", "prunings"), [(0.0, 2), (3_600.0, 1)], ids=["an hour later", "within the hour"])
+def test_old_decisions_are_deleted_again_once_an_hour_has_passed(
+    every_s: float, prunings: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.journal.journal.PRUNE_EVERY_S", every_s)
+    store = PrunedStore()
+    journal = make_journal(lambda: store, retention_days=90)
+    journal.start()
+    assert store.prunings.acquire(timeout=WAIT_S)
+    journal.append([entry()])
+    assert journal.close(FLUSH_S) == 0
+    assert 1 + sum(store.prunings.acquire(blocking=False) for _ in range(5)) == prunings
 
 
 def test_the_application_alone_makes_no_journal(make_predictor: MakePredictor, file: Path) -> None:

@@ -1,9 +1,11 @@
 """`replay` and `prune` as people type them, on a journal that a server wrote."""
 
 import json
+import shutil
 import sqlite3
+import sys
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -49,14 +51,20 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny").directory
 
 
-@pytest.fixture
-def served(bundle: Path, tmp_path: Path) -> Served:
-    file = tmp_path / "journal.db"
+@pytest.fixture(scope="module")
+def served_once(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Served:
+    file = tmp_path_factory.mktemp("journal") / "journal.db"
     settings = Settings(bundle=bundle, journal=f"sqlite:///{file}", request_timeout_ms=PATIENT_MS)
     with TestClient(create_app(settings, lambda: load_predictor(settings))) as client:
         assert service_of(client).settled.wait(WAIT_S)
         answers = [client.post("/v1/predict", json=post) for post in POSTS]
     return Served(bundle, file, [(each.json()["prediction_id"], each.content) for each in answers])
+
+
+@pytest.fixture
+def served(served_once: Served, tmp_path: Path) -> Served:
+    """A copy of the journal for each test; the server has stopped, so that all of it is in the one file."""
+    return replace(served_once, file=Path(shutil.copy(served_once.file, tmp_path)))
 
 
 def change(served: Served, assignment: str) -> None:
@@ -161,3 +169,29 @@ def test_pruning_with_zero_days_deletes_nothing(served: Served, capsys: pytest.C
     assert main(["prune", "--days", "0", *served.options]) == 0
     assert json.loads(capsys.readouterr().out) == {"deleted": 0, "days": 0}
     assert len(kept(served.file)) == len(POSTS)
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("mysql://bob:hunter2@db/journal", "is no address of a database that is known here"),
+        ("postgresql://bob:hunter2@db", "names no database"),
+    ],
+)
+def test_a_server_does_not_start_with_an_address_that_is_none_and_does_not_show_it(
+    address: str, said: str, bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SIGNALBOX_JOURNAL", address)
+    assert main(["run", "--port", "0", "--bundle", str(bundle)]) == 2
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert "hunter2" not in shown.out + shown.err
+
+
+def test_a_server_does_not_start_without_the_driver_of_its_journal(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.setenv("SIGNALBOX_JOURNAL", "postgresql://bob:hunter2@db/journal")
+    assert main(["run", "--port", "0", "--bundle", str(bundle)]) == 2
+    assert "pip install --group postgres -c constraints.txt" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """The database of the journal: its schema, its address, and what is said of it when it cannot be used."""
 
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -150,7 +151,7 @@ def test_an_address_that_is_none_is_refused_without_being_shown(value: str, prob
 def test_a_database_without_its_driver_is_answered_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "psycopg", None)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(MissingGroupError) as missing:
         read_address("postgresql://bob:hunter2@db/journal")
     assert str(missing.value) == (
