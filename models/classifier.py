@@ -55,11 +55,16 @@ def load_tokenizer(path: Path, reading: Reading) -> Tokenizer:
 
 
 def session_options(threads: int = 1) -> onnxruntime.SessionOptions:
-    """Options for runs of one post: no spinning between runs, no arena growth, deterministic kernels."""
+    """Options for runs of one post: one thread, no spinning, one arena for all, deterministic kernels.
+
+    The arena keeps memory flat where two threads run posts of many lengths; both were measured (`docs/decisions/0017`).
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.enable_cpu_mem_arena = True
+    options.enable_mem_pattern = True
     options.use_deterministic_compute = True
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3

@@ -9,8 +9,9 @@
     |- BodyTooLargeError     413
     |- NotJsonContentError   415  the body is not declared as JSON
     |- InvalidPostError      422  JSON, and not a valid request
-    |- OverloadedError       429  the queue is full
+    |- OverloadedError       429  the queue is full, or what is before it takes too long
     |- RateLimitedError      429  the key has sent more posts than it may
+    |- ClientGoneError       499  the client went away
     |- InternalError         500
     |- NotReadyError         503  starting, draining or failed
     '- DeadlineError         504
@@ -100,9 +101,10 @@ class InvalidPostError(ApiError):
 
 
 class OverloadedError(ApiError):
-    """The queue is full."""
+    """The queue is full, or too long for the deadline."""
 
-    status, code, meaning = 429, "overloaded", "The queue is full; `Retry-After` says when it should have room."
+    status, code = 429, "overloaded"
+    meaning = "The queue is full, or too long for the deadline; `Retry-After` says when it should fit."
 
     def __init__(self, message: str, *, retry_after_s: int) -> None:
         super().__init__(message, headers={"Retry-After": str(retry_after_s)})
@@ -115,6 +117,12 @@ class RateLimitedError(ApiError):
 
     def __init__(self, message: str, *, retry_after_s: int, headers: Mapping[str, str]) -> None:
         super().__init__(message, headers={**headers, "Retry-After": str(retry_after_s)})
+
+
+class ClientGoneError(ApiError):
+    """The client went away before its answer. Nobody reads this; it is for the log and the metrics."""
+
+    status, code, meaning = 499, "client_gone", "The client went away; only the log and the metrics see this."
 
 
 class InternalError(ApiError):
@@ -143,8 +151,8 @@ class DeadlineError(ApiError):
 
 API_ERRORS: tuple[type[ApiError], ...] = (
     BadJsonError, KeyMissingError, KeyRefusedError, NotFoundError, MethodNotAllowedError, BodyTooLargeError,
-    NotJsonContentError, InvalidPostError, OverloadedError, RateLimitedError, InternalError, NotReadyError,
-    DeadlineError,
+    NotJsonContentError, InvalidPostError, OverloadedError, RateLimitedError, ClientGoneError, InternalError,
+    NotReadyError, DeadlineError,
 )  # fmt: skip
 """All of them, by status."""
 PREDICT_ERRORS: tuple[type[ApiError], ...] = (

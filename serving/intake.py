@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from serving.abandonment import WhileConnected
 from serving.observer import record_of
 from serving.quotas import Quotas
-from serving.requests import JSON_MEDIA_TYPE, read_body
+from serving.requests import JSON_MEDIA_TYPE, read_body, read_timeout_ms
 from serving.service import Service
 from serving.settings import Settings
+from serving.timing import Timing
 from serving.wire import Limits, PredictRequest, PredictResponse
 
 
@@ -29,12 +31,18 @@ class Intake:
     async def read(self, request: Request, *, media_type: str = JSON_MEDIA_TYPE) -> bytes:
         """The body of a request whose declared media type is all of the expression `media_type`.
 
+        From here on its deadline is the one that it asks for, where that is before the server's own.
+
         Raises:
-            ApiError: when no model may be asked, the key has no post left, or the body is too large, too late or
-                declared as something else.
+            ApiError: when no model may be asked, no post would be done in time, the key has no post left, or the body
+                is too large, too late or declared as something else.
         """
-        self.service.running()  # a server that cannot answer does not read
         record = record_of(request)
+        timeout_ms = read_timeout_ms(request)
+        if timeout_ms is not None:
+            later_ms = max(0, self.settings.request_timeout_ms - timeout_ms)
+            record.deadline_s -= later_ms / 1_000
+        self.service.check(deadline_s=record.deadline_s)  # a server that cannot answer does not read
         self.quotas.look(record.key)
         return await read_body(
             request,
@@ -47,11 +55,15 @@ class Intake:
         """The answers for the posts of a request, in order; `bulk` posts run after all that are not.
 
         Raises:
-            ApiError: when no model may be asked, the key has not so many posts left, the queue has no room, or they
-                are not done in time.
+            ApiError: when no model may be asked, the key has not so many posts left, the queue has no room, they are
+                not done in time, or the client has gone before they were.
         """
         record = record_of(request)
         record.headers.update(self.quotas.take(record.key, len(posts)))
-        answers = await self.service.predict(posts, deadline_s=record.deadline_s, bulk=bulk, caller=record.caller)
+        record.timing = Timing()
+        async with WhileConnected(request.receive):
+            answers = await self.service.predict(
+                posts, deadline_s=record.deadline_s, bulk=bulk, caller=record.caller, timing=record.timing
+            )
         record.answers.extend(answers)
         return answers

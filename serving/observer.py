@@ -21,6 +21,7 @@ from serving.errors import ErrorWriter, InternalError, NotReadyError
 from serving.journal.entry import Caller
 from serving.logs import fault_of
 from serving.metrics import UNMATCHED, Metrics
+from serving.timing import Timing
 from serving.traces import trace_id_of
 from serving.wire import PredictResponse
 
@@ -34,7 +35,8 @@ _RECORD = "signalbox.record"
 class RequestRecord:
     """What is kept of one request while it runs. `deadline_s` is a time of the event loop's clock.
 
-    `key` is the entry of its key, where one was asked for; `headers` are added to its answer.
+    `key` is the entry of its key, where one was asked for; `headers` are added to its answer, and `timing` where it was
+    judged.
     """
 
     request_id: str
@@ -47,6 +49,7 @@ class RequestRecord:
     answers: list[PredictResponse] = field(default_factory=list)
     key: KeyEntry | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    timing: Timing | None = None
 
     @property
     def caller(self) -> Caller:
@@ -77,6 +80,13 @@ def _request_id(scope: Scope) -> str:
 def _route_of(scope: Scope) -> str:
     """The path of the route that was found, parameters by name; one word for all paths that are not ours."""
     return getattr(scope.get("route"), "path", UNMATCHED)
+
+
+def _headers_of(record: RequestRecord) -> dict[str, str]:
+    headers = {"X-Request-ID": record.request_id, **record.headers}
+    if record.timing is not None:
+        headers["Server-Timing"] = record.timing.header(perf_counter() - record.started_at)
+    return headers
 
 
 def _cut_off() -> NotReadyError:
@@ -135,7 +145,7 @@ class Observer:
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
-                MutableHeaders(scope=message).update({"X-Request-ID": record.request_id, **record.headers})
+                MutableHeaders(scope=message).update(_headers_of(record))
             await send(message)
 
         try:

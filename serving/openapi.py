@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from serving.errors import ApiError
+from serving.requests import MAX_TIMEOUT_MS, TIMEOUT_HEADER
 from serving.wire import BatchRequest, ErrorResponse, PredictRequest
 
 INTERFACE_VERSION = "1"
@@ -50,10 +51,17 @@ POST_FIELDS: dict[str, dict[str, str]] = {
 """What the fields of a request mean; docs/api.md lists the same."""
 
 
-def body_of(model: type[BaseModel]) -> dict[str, Any]:
-    """The part of a route's description that names its request body."""
+def body_of(model: type[BaseModel], *, timed: bool = True) -> dict[str, Any]:
+    """The part of a route's description that names its request body, and the header that bounds its time."""
     schema = {"$ref": _REFERENCE.format(model=model.__name__)}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    timeout = {
+        "name": TIMEOUT_HEADER,
+        "in": "header",
+        "description": "Milliseconds within which the answer is wanted; lowers the server's own limit, never raises it",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_TIMEOUT_MS},
+    }
+    body = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return {"parameters": [timeout] if timed else [], "requestBody": body}
 
 
 def responses_of(*errors: type[ApiError], shape: type[BaseModel] = ErrorResponse) -> dict[int | str, dict[str, Any]]:

@@ -75,7 +75,7 @@ class Passage:
             if place:
                 await asyncio.sleep(0)
             predictions.append(self.model.predictor.judge(read, found[place], facts[place], self.metrics.observe_stage))
-        self.timing.decide_s = perf_counter() - started
+        self.timing.tell("decide_s", perf_counter() - started)
         return predictions
 
     @asynccontextmanager
@@ -120,7 +120,7 @@ class Passage:
             if place:
                 await asyncio.sleep(0)
             reads.append(long[place].outcome() if place in long else read(post))
-        self.timing.read_s = perf_counter() - started
+        self.timing.tell("read_s", perf_counter() - started)
         return reads
 
     def _inference(self, read: ReadPost) -> Inference:
@@ -175,6 +175,6 @@ class Passage:
     def _tell_times(self, tasks: Sequence[Inference], came_s: float) -> None:
         if tasks:
             begun_s = max(came_s, min(task.begun_s for task in tasks))  # a joined one may have begun before we came
-            self.timing.queue_s = begun_s - came_s
-            self.timing.infer_s = max(0.0, max(task.done_s for task in tasks) - begun_s)
-            self.metrics.observe_stage("queue", self.timing.queue_s)
+            self.timing.tell("queue_s", begun_s - came_s)
+            self.timing.tell("infer_s", max(0.0, max(task.done_s for task in tasks) - begun_s))
+            self.metrics.observe_stage("queue", begun_s - came_s)

@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from serving.errors import (
     BadJsonError,
     BodyTooLargeError,
+    ClientGoneError,
     DeadlineError,
     InvalidPostError,
     NotJsonContentError,
@@ -55,6 +56,30 @@ def _too_large(limit_bytes: int, got: str) -> BodyTooLargeError:
     )
 
 
+TIMEOUT_HEADER = "X-Request-Timeout-Ms"
+_ALLOWED_TIMEOUT = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
+MAX_TIMEOUT_MS = 600_000
+
+
+def read_timeout_ms(request: Request) -> int | None:
+    """The milliseconds within which the client wants its answer; `None` where it says nothing.
+
+    Raises:
+        InvalidPostError: when it says something else than one whole number of 1 to 600,000.
+    """
+    said = request.headers.getlist(TIMEOUT_HEADER)
+    if not said:
+        return None
+    if len(said) == 1 and _ALLOWED_TIMEOUT.fullmatch(said[0]) and int(said[0]) <= MAX_TIMEOUT_MS:
+        return int(said[0])
+    got = f"{len(said)} values" if len(said) > 1 else _size(said[0])
+    wanted = f"one whole number of milliseconds, 1 to {MAX_TIMEOUT_MS}"
+    raise InvalidPostError(
+        f"The request is not valid at {TIMEOUT_HEADER}: got {got}; wanted: {wanted}. Correct it or leave it out.",
+        details=[Detail(field=TIMEOUT_HEADER, code="timeout_invalid", got=got, wanted=wanted)],
+    )
+
+
 async def _read(request: Request, limit_bytes: int) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > limit_bytes:
@@ -66,7 +91,7 @@ async def _read(request: Request, limit_bytes: int) -> bytes:
             if len(body) > limit_bytes:
                 raise _too_large(limit_bytes, f"more than {limit_bytes}")
     except ClientDisconnect:
-        raise BadJsonError("The body ended early: the client went away. Wanted: all of it. Send it again.") from None
+        raise ClientGoneError("The body ended early: the client went away. Wanted: all of it. Send it again.") from None
     return bytes(body)
 
 

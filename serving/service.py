@@ -20,6 +20,7 @@ from serving.journal.journal import AnyJournal
 from serving.logs import fault_of
 from serving.metrics import Metrics
 from serving.settings import Settings, SettingsError
+from serving.timing import Timing
 from serving.wire import PredictResponse, Versions
 
 State = Literal["starting", "ready", "draining", "failed"]
@@ -109,12 +110,21 @@ class Service:
             headers=headers,
         )
 
+    def check(self, *, deadline_s: float) -> None:
+        """Nothing; where no post would be answered, says so before a body is read for it.
+
+        Raises:
+            NotReadyError: when no model may be asked.
+            OverloadedError: when not even the shortest post would be done by the deadline.
+        """
+        self._engine.check(self.running(), deadline_s=deadline_s)
+
     async def predict(
-        self, posts: Sequence[Post], *, deadline_s: float, bulk: bool, caller: Caller
+        self, posts: Sequence[Post], *, deadline_s: float, bulk: bool, caller: Caller, timing: Timing
     ) -> list[PredictResponse]:
         """The answers for posts, in order; `deadline_s` is a time of the running loop's clock.
 
-        Each of them goes into the journal.
+        Each of them goes into the journal. `timing` is told where the time went.
 
         Raises:
             NotReadyError: when no model may be asked.
@@ -122,7 +132,7 @@ class Service:
             DeadlineError: when they are not done in time.
         """
         model = self.running()
-        predictions = await self._engine.predict(model, posts, deadline_s=deadline_s, bulk=bulk)
+        predictions = await self._engine.predict(model, posts, deadline_s=deadline_s, bulk=bulk, timing=timing)
         for prediction in predictions:
             self._metrics.observe_prediction(prediction)
         made = answers(model, posts, predictions)

@@ -1,6 +1,9 @@
 """What one request spent where, and how the answer says it (`Server-Timing`, W3C Server Timing)."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+TimedStage = Literal["queue_s", "read_s", "infer_s", "decide_s"]
 
 
 @dataclass(slots=True)
@@ -11,6 +14,10 @@ class Timing:
     read_s: float = 0.0
     infer_s: float = 0.0
     decide_s: float = 0.0
+
+    def tell(self, stage: TimedStage, seconds: float) -> None:
+        """Nothing; where two models judge one request at the same time, the longer of both counts."""
+        setattr(self, stage, max(getattr(self, stage), seconds))
 
     def header(self, total_s: float) -> str:
         """The value of `Server-Timing`, in milliseconds; 1 us is the last digit."""

@@ -276,6 +276,38 @@ def test_the_limits_of_the_settings_hold_where_they_are_stricter(serve: Serve) -
         assert client.post(BATCH, json={"posts": [{"text": "a" * 10}] * 2}).status_code == 200
 
 
+@pytest.mark.parametrize("path", [PREDICT, BATCH])
+@pytest.mark.parametrize("said", ["0", "-1", "600001", "1e3", "5.0", "soon", "", " 5x", "\u0665", "9" * 400])
+def test_a_time_limit_that_is_no_number_of_milliseconds_is_refused_by_name(
+    client: TestClient, path: str, said: str
+) -> None:
+    headers = [(b"X-Request-Timeout-Ms", said.encode())]
+    error = check_error(client.post(path, json=body_for(path, "parcel"), headers=headers), 422, "invalid_post")
+    assert error["details"][0]["field"] == "X-Request-Timeout-Ms"
+    assert error["details"][0]["wanted"] == "one whole number of milliseconds, 1 to 600000"
+    assert said not in error["details"][0]["got"] or len(said) < 5
+
+
+def test_two_time_limits_are_refused(client: TestClient) -> None:
+    headers = [("X-Request-Timeout-Ms", "50"), ("X-Request-Timeout-Ms", "60")]
+    error = check_error(client.post(PREDICT, json={"text": "parcel"}, headers=headers), 422, "invalid_post")
+    assert error["details"][0]["got"] == "2 values"
+
+
+def test_a_time_limit_of_the_client_lowers_the_servers_and_never_raises_it(serve: Serve) -> None:
+    classifier = GatedClassifier()
+    with serve(classifier, workers=1) as client:
+        headers = {"X-Request-Timeout-Ms": "100"}
+        check_error(client.post(PREDICT, json={"text": GATE_WORD}, headers=headers), 504, "deadline_missed")
+        classifier.gate.set()
+        headers = {"X-Request-Timeout-Ms": "600000"}
+        assert client.post(PREDICT, json={"text": "parcel"}, headers=headers).status_code == 200
+    classifier = GatedClassifier()
+    with serve(classifier, workers=1, request_timeout_ms=100) as client:
+        check_error(client.post(PREDICT, json={"text": GATE_WORD}, headers=headers), 504, "deadline_missed")
+        classifier.gate.set()
+
+
 # 429, 500, 503, 504: the server
 
 
@@ -320,7 +352,7 @@ def test_a_body_that_does_not_arrive_in_time_is_given_up(serve: Serve, path: str
 def test_a_client_that_goes_away_while_sending_leaves_no_trace_of_a_fault(serve: Serve) -> None:
     with serve() as client:
         response = call(client, PREDICT, lambda: {"type": "http.disconnect"})
-        check_error(response, 400, "bad_json")
+        check_error(response, 499, "client_gone")
 
 
 @pytest.fixture
@@ -396,5 +428,20 @@ def test_a_model_whose_scores_are_no_numbers_is_never_ready(make_predictor: Make
 
 
 def test_every_error_has_a_status_and_code_of_its_own() -> None:
-    assert [error.status for error in API_ERRORS] == [400, 401, 403, 404, 405, 413, 415, 422, 429, 429, 500, 503, 504]
+    assert [error.status for error in API_ERRORS] == [
+        400,
+        401,
+        403,
+        404,
+        405,
+        413,
+        415,
+        422,
+        429,
+        429,
+        499,
+        500,
+        503,
+        504,
+    ]
     assert len({error.code for error in API_ERRORS}) == len(API_ERRORS)

@@ -168,3 +168,16 @@ def test_a_sane_request_id_is_given_back_and_any_other_replaced(client: TestClie
         given_back = client.get("/healthz", headers={"X-Request-ID": sent}).headers["X-Request-ID"]
         assert (given_back == sent) is kept
         assert kept or ULID.fullmatch(given_back)
+
+
+def test_an_answer_says_where_its_time_went(serve: Serve) -> None:
+    with serve() as client:
+        for known in (False, True):
+            said = client.post("/v1/predict", json={"text": "where is my parcel?"}).headers["Server-Timing"]
+            parts = dict(part.split(";dur=") for part in said.split(", "))
+            spent = {name: float(value) for name, value in parts.items()}
+            assert list(spent) == ["queue", "read", "infer", "decide", "total"]
+            assert (spent["infer"] == 0) is known
+            assert sum(spent.values()) - spent["total"] <= spent["total"] + 0.01
+        assert "Server-Timing" not in client.get("/healthz").headers
+        assert "Server-Timing" not in client.post("/v1/predict", json={}).headers
