@@ -82,6 +82,8 @@ def _attributes(record: RequestRecord, scope: Scope) -> dict[str, AttributeValue
     }
     if record.error_code is not None:
         said["error.type"] = record.error_code
+    if record.timing is not None:
+        said |= {f"signalbox.{stage}_ms": milliseconds for stage, milliseconds in record.timing.stages_ms().items()}
     if record.answers:
         said["signalbox.posts"] = len(record.answers)
         said |= {

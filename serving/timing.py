@@ -19,13 +19,12 @@ class Timing:
         """Nothing; where two models judge one request at the same time, the longer of both counts."""
         setattr(self, stage, max(getattr(self, stage), seconds))
 
+    def stages_ms(self) -> dict[str, float]:
+        """Milliseconds by stage, in the order of a request's way; 1 us is the last digit."""
+        stages_s = {"queue": self.queue_s, "read": self.read_s, "infer": self.infer_s, "decide": self.decide_s}
+        return {stage: round(seconds * 1_000, 3) for stage, seconds in stages_s.items()}
+
     def header(self, total_s: float) -> str:
         """The value of `Server-Timing`, in milliseconds; 1 us is the last digit."""
-        parts = (
-            ("queue", self.queue_s),
-            ("read", self.read_s),
-            ("infer", self.infer_s),
-            ("decide", self.decide_s),
-            ("total", total_s),
-        )
-        return ", ".join(f"{name};dur={seconds * 1_000:.3f}" for name, seconds in parts)
+        parts = {**self.stages_ms(), "total": total_s * 1_000}
+        return ", ".join(f"{name};dur={milliseconds:.3f}" for name, milliseconds in parts.items())
