@@ -122,7 +122,7 @@ class Predictor:
         self.bundle = bundle
         self.policy = policy or bundle.policy
         self._classifier = classifier
-        self._guards = guards
+        self.guards = guards
         self._handles: Handles = self.policy.guards.handles
         self._now = now
 
@@ -144,7 +144,7 @@ class Predictor:
 
     def under(self, policy: Policy) -> Self:
         """The same model in memory under another policy."""
-        return type(self)(self.bundle, self._classifier, self._guards, policy=policy, now=self._now)
+        return type(self)(self.bundle, self._classifier, self.guards, policy=policy, now=self._now)
 
     def read(self, post: Post, observe: Observe = _ignore) -> ReadPost:
         """The post rendered and encoded: all that `infer` needs, and how many tokens that will be."""
@@ -168,7 +168,7 @@ class Predictor:
     def look(self, read: ReadPost, observe: Observe = _ignore) -> Facts:
         """The facts of a post, by the guards' lines of the policy. Needs no score: may run while `infer` does."""
         start = perf_counter()
-        facts = self._guards.read(
+        facts = self.guards.read(
             read.post,
             read.rendered,
             truncated=read.encoded.truncated,

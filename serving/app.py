@@ -12,12 +12,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from serving import pages
+from serving.admin import add_admin_routes
 from serving.auth import BEARER, HEADER, KeyRing, Scope, sent_key
+from serving.changeover import BundleLoader, Changeover
 from serving.dialects import add_dialects, error_writer
 from serving.dialects.host import Host
-from serving.engine import ServedModel
 from serving.errors import (
     PREDICT_ERRORS,
+    AdminClosedError,
     ErrorWriter,
     InternalError,
     KeyMissingError,
@@ -27,6 +29,7 @@ from serving.errors import (
 )
 from serving.intake import Intake
 from serving.journal.journal import AnyJournal, make_journal
+from serving.lineup import Lineup
 from serving.metrics import Metrics
 from serving.observer import Observer, record_of
 from serving.openapi import DESCRIPTION, INTERFACE_VERSION, body_of, describe, responses_of
@@ -61,6 +64,20 @@ def _needs(keys: KeyRing | None, scope: Scope) -> params.Depends:
     return params.Depends(check)
 
 
+def _needs_admin(keys: KeyRing | None) -> params.Depends:
+    """A dependency that lets a request through whose key may do `admin`; none where there is no keys file.
+
+    Without one, any page in a browser on this machine could send a request, and nobody could say who did.
+    """
+    if keys is not None:
+        return _needs(keys, "admin")
+
+    async def refuse() -> None:
+        raise AdminClosedError
+
+    return params.Depends(refuse)
+
+
 def _http_error_handler(write: ErrorWriter) -> Callable[[Request, Exception], Coroutine[Any, Any, Response]]:
     """What answers an error that a route or the router raised."""
 
@@ -72,7 +89,8 @@ def _http_error_handler(write: ErrorWriter) -> Callable[[Request, Exception], Co
     return answer
 
 
-def _model_answer(model: ServedModel, settings: Settings) -> ModelResponse:
+def _model_answer(lineup: Lineup, settings: Settings) -> ModelResponse:
+    model = lineup.champion
     manifest, policy = model.predictor.bundle.manifest, model.predictor.policy
     labels, guards = model.predictor.bundle.taxonomy, policy.guards
     return ModelResponse(
@@ -103,6 +121,7 @@ def _model_answer(model: ServedModel, settings: Settings) -> ModelResponse:
             batch_posts=settings.max_batch_posts,
             request_timeout_ms=settings.request_timeout_ms,
         ),
+        challenger=lineup.challenger.described() if lineup.challenger else None,
     )
 
 
@@ -138,7 +157,7 @@ def _add_operator_routes(
     )
     async def model() -> ModelResponse:
         """The bundle, its labels, its thresholds and what was certified of them."""
-        return _model_answer(service.running(), settings)
+        return _model_answer(service.lineup(), settings)
 
     @app.get("/healthz", summary="The process is alive", tags=["operate"])
     async def healthz() -> HealthResponse:
@@ -190,10 +209,16 @@ def _add_pages(app: FastAPI) -> None:
         app.add_api_route(path, route, include_in_schema=False)
 
 
-def create_app(settings: Settings, load: PredictorLoader, tracer: Tracer | None = None) -> FastAPI:
+def create_app(
+    settings: Settings,
+    load: PredictorLoader,
+    tracer: Tracer | None = None,
+    load_bundle: BundleLoader | None = None,
+) -> FastAPI:
     """The application. Its start calls `load` on another thread; until a model answers, `readyz` says 503.
 
-    `app.state.service` is the `Service` within, `app.state.metrics` what it counts.
+    `load_bundle` is what a reload calls, by default that of `serving.loading`. `app.state.service` is the `Service`
+    within, `app.state.changeover` the `Changeover`, `app.state.metrics` what it counts.
 
     Raises:
         SettingsError: when the keys file cannot be used, or the journal has no address that is known.
@@ -204,6 +229,7 @@ def create_app(settings: Settings, load: PredictorLoader, tracer: Tracer | None 
     quotas = Quotas(settings.rate_limit_posts_per_minute)
     journal = make_journal(settings, metrics)
     service = Service(settings, metrics, journal)
+    changeover = Changeover(service, settings, metrics, load_bundle)
     write = error_writer(settings.dialects)
 
     async def begin() -> None:
@@ -237,8 +263,9 @@ def create_app(settings: Settings, load: PredictorLoader, tracer: Tracer | None 
     app.state.request_models = add_dialects(
         app,
         settings.dialects,
-        Host(intake, lambda: _model_answer(service.running(), settings), _needs(keys, "predict")),
+        Host(intake, lambda: _model_answer(service.lineup(), settings), _needs(keys, "predict")),
     )
+    add_admin_routes(app, service, changeover, _needs_admin(keys))
     _add_pages(app)
     app.add_middleware(
         Observer,
@@ -249,5 +276,5 @@ def create_app(settings: Settings, load: PredictorLoader, tracer: Tracer | None 
     )
     if tracer is not None:
         app.add_middleware(Tracing, tracer=tracer)  # the outermost
-    app.state.service, app.state.metrics = service, metrics
+    app.state.service, app.state.changeover, app.state.metrics = service, changeover, metrics
     return app

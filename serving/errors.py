@@ -4,11 +4,15 @@
     |- BadJsonError          400  the body is not JSON
     |- KeyMissingError       401  a key is needed and none, or an unknown one, was sent
     |- KeyRefusedError       403  the key is known and may not do this
+    |- AdminClosedError      403  without a keys file nobody may change the model in service
     |- NotFoundError         404
     |- MethodNotAllowedError 405
+    |- ReloadRunningError    409  a bundle is being loaded
+    |- LineupConflictError   409  there is no such model to promote, retire or go back to
     |- BodyTooLargeError     413
     |- NotJsonContentError   415  the body is not declared as JSON
     |- InvalidPostError      422  JSON, and not a valid request
+    |- BundleRefusedError    422  a bundle that may not serve
     |- OverloadedError       429  the queue is full, or what is before it takes too long
     |- RateLimitedError      429  the key has sent more posts than it may
     |- ClientGoneError       499  the client went away
@@ -70,6 +74,18 @@ class KeyRefusedError(ApiError):
     status, code, meaning = 403, "key_refused", "The API key has expired or lacks the scope of this route."
 
 
+class AdminClosedError(ApiError):
+    """A change of the model in service where nobody can say who asks."""
+
+    status, code, meaning = 403, "admin_closed", "Without a keys file the model in service is not changed over HTTP."
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The request was not read: this server has no keys file, so any page in a browser on this machine could "
+            "send it. Wanted: a key with the scope admin. Set SIGNALBOX_API_KEYS_FILE, or send the process SIGHUP."
+        )
+
+
 class NotFoundError(ApiError):
     """There is nothing at that path."""
 
@@ -80,6 +96,25 @@ class MethodNotAllowedError(ApiError):
     """The path is there, and not for that method."""
 
     status, code, meaning = 405, "method_not_allowed", "This path is not for this method."
+
+
+class ReloadRunningError(ApiError):
+    """A change while another one is being made."""
+
+    status, code, meaning = 409, "reload_running", "A bundle is being loaded; nothing else is changed meanwhile."
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nothing was changed: a bundle is being loaded. Allowed: one change at a time. Send it again after "
+            "Retry-After seconds.",
+            headers={"Retry-After": "1"},
+        )
+
+
+class LineupConflictError(ApiError):
+    """A change that the models in service do not allow."""
+
+    status, code, meaning = 409, "lineup_conflict", "There is no model in service to promote, retire or go back to."
 
 
 class BodyTooLargeError(ApiError):
@@ -98,6 +133,12 @@ class InvalidPostError(ApiError):
     """JSON, and not a valid request."""
 
     status, code, meaning = 422, "invalid_post", "The body is JSON, and not a valid request; details name the fields."
+
+
+class BundleRefusedError(ApiError):
+    """A bundle that may not serve. The one in service stays."""
+
+    status, code, meaning = 422, "bundle_refused", "The bundle may not serve; the model in service was not changed."
 
 
 class OverloadedError(ApiError):
@@ -150,9 +191,10 @@ class DeadlineError(ApiError):
 
 
 API_ERRORS: tuple[type[ApiError], ...] = (
-    BadJsonError, KeyMissingError, KeyRefusedError, NotFoundError, MethodNotAllowedError, BodyTooLargeError,
-    NotJsonContentError, InvalidPostError, OverloadedError, RateLimitedError, ClientGoneError, InternalError,
-    NotReadyError, DeadlineError,
+    BadJsonError, KeyMissingError, KeyRefusedError, AdminClosedError, NotFoundError, MethodNotAllowedError,
+    ReloadRunningError, LineupConflictError, BodyTooLargeError, NotJsonContentError, InvalidPostError,
+    BundleRefusedError, OverloadedError, RateLimitedError, ClientGoneError, InternalError, NotReadyError,
+    DeadlineError,
 )  # fmt: skip
 """All of them, by status."""
 PREDICT_ERRORS: tuple[type[ApiError], ...] = (

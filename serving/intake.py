@@ -51,8 +51,19 @@ class Intake:
             media_type=media_type,
         )
 
-    async def judge(self, request: Request, posts: Sequence[PredictRequest], *, bulk: bool) -> list[PredictResponse]:
+    async def judge(
+        self,
+        request: Request,
+        posts: Sequence[PredictRequest],
+        *,
+        bulk: bool,
+        mixed: bool = True,
+        version: str | None = None,
+    ) -> list[PredictResponse]:
         """The answers for the posts of a request, in order; `bulk` posts run after all that are not.
+
+        An interface that names the model once for all its answers says that they may not be `mixed`. `version` is the
+        model that the caller wants, taken where it answers any post.
 
         Raises:
             ApiError: when no model may be asked, the key has not so many posts left, the queue has no room, they are
@@ -63,7 +74,13 @@ class Intake:
         record.timing = Timing()
         async with WhileConnected(request.receive):
             answers = await self.service.predict(
-                posts, deadline_s=record.deadline_s, bulk=bulk, caller=record.caller, timing=record.timing
+                posts,
+                deadline_s=record.deadline_s,
+                bulk=bulk,
+                caller=record.caller,
+                timing=record.timing,
+                mixed=mixed,
+                version=version,
             )
         record.answers.extend(answers)
         return answers

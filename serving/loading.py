@@ -1,10 +1,11 @@
-"""From settings to a predictor in memory: the bundle verified, the policy override checked."""
+"""From settings to a predictor in memory: where a bundle may lie, the bundle verified, the policy override checked."""
 
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from models.bundle import load_bundle
+from models.bundle import BundleError, load_bundle
+from models.guards import Guards
 from models.policy import Policy
 from models.predictor import Predictor
 from serving.settings import Settings, SettingsError
@@ -34,13 +35,39 @@ def read_policy(path: Path, replaced: Policy) -> Policy:
     )
 
 
-def load_predictor(settings: Settings) -> Predictor:
-    """The predictor of the bundle and policy that the settings name.
+def load_predictor(settings: Settings, directory: Path | None = None, guards: Guards | None = None) -> Predictor:
+    """The predictor of the bundle in `directory`, by default the settings' own, under the policy that they name.
+
+    `guards` shares a language model that is in memory already. The policy file is read anew each time.
 
     Raises:
         BundleError: when the bundle cannot be trusted.
         SettingsError: when the policy file cannot be used.
     """
-    bundle = load_bundle(settings.bundle)
+    bundle = load_bundle(directory or settings.bundle)
     policy = read_policy(settings.policy, bundle.policy) if settings.policy else None
-    return Predictor.load(bundle, policy=policy)
+    return Predictor.load(bundle, policy=policy, guards=guards)
+
+
+def reload_directory(settings: Settings, bundle: str | None) -> Path:
+    """The directory that a reload of `bundle` reads, every symbolic link followed; `None` is the settings' own.
+
+    Links are followed before anything is read, so that one that is turned meanwhile does not mix two bundles.
+
+    Raises:
+        BundleError: when it is not within the directory that bundles may be loaded from.
+    """
+    if bundle is None:
+        return settings.bundle.resolve()
+    root = (settings.bundles_root or settings.bundle.absolute().parent).resolve()
+    try:
+        directory = (root / bundle).resolve()
+        allowed = directory.is_relative_to(root)
+    except (OSError, ValueError):  # a name that is too long, or no name at all
+        allowed = False
+    if not allowed:
+        raise BundleError(
+            f"The bundle cannot be loaded from where it was asked for: that is not within {root}. Wanted: a directory "
+            "within it. Copy the bundle there, or set SIGNALBOX_BUNDLES_ROOT and start the server again."
+        )
+    return directory

@@ -20,11 +20,13 @@ from models.predictor import STAGES, Prediction
 from serving.cache import Found
 from serving.errors import API_ERRORS
 from serving.lanes import Unrun
-from serving.wire import JournalAnswer, JournalState, Versions
+from serving.wire import DisagreementCounts, JournalAnswer, JournalState, PostCounts, Role, Versions
 
 ServingStage = Literal["queue", "render", "tokenize", "infer", "guard", "decide"]
 SERVING_STAGES: tuple[ServingStage, ...] = ("queue", *STAGES)
 ConnectionCode = Literal["bad_http", "head_timeout", "head_too_large", "too_many_connections"]
+Change = Literal["reload", "promote", "rollback", "retire"]
+CHANGES: tuple[Change, ...] = get_args(Change)
 UNMATCHED = "unmatched"
 """The one route label of all paths that are not ours: a scanner must not make a series for each."""
 
@@ -90,7 +92,6 @@ class Metrics:
         self._waiting = self._gauge("waiting_posts", "Posts accepted and not yet begun, by lane", "lane")
         self._ready = self._gauge("ready", "1 where a model answers, 0 while starting or draining")
         self._posts_in_work = self._gauge("posts_in_work", "Posts accepted and not yet answered")
-        self._versions = self._gauge("versions", "1 for the versions in service", *Versions.model_fields)
         self._journal_state = self._gauge("journal_state", "1 for the state that the journal is in", "state")
         self._journal_buffered = self._gauge("journal_buffered", "Decisions that wait to be written")
         self._journal_written = self._counter("journal_written", "Decisions written to the journal")
@@ -99,6 +100,20 @@ class Metrics:
         self._journal_seconds = self._histogram(
             "journal_write_seconds", "Time in which a batch of decisions was written", _REQUEST_BUCKETS_S
         )
+        self._versions = self._gauge(
+            "versions",
+            "1 for the versions in service, by role (champion, shadow, canary)",
+            *Versions.model_fields,
+            "role",
+        )
+        posts = self._counter("challenger_posts", "Posts answered by a canary, compared, and not compared", "outcome")
+        self._challenger_posts = {what: posts.labels(what) for what in PostCounts.model_fields}
+        kinds = self._counter("disagreements", "Compared posts that champion and challenger differ on, by kind", "kind")
+        self._disagreements = {kind: kinds.labels(kind) for kind in DisagreementCounts.model_fields}
+        reloads = self._counter("reloads", "Bundles loaded while serving, by what came of it", "outcome")
+        self._reloads = {outcome: reloads.labels(outcome) for outcome in ("taken", "refused")}
+        changes = self._counter("lineup_changes", "Changes of the models in service, by kind", "change")
+        self._changes = {change: changes.labels(change) for change in CHANGES}
         ProcessCollector(registry=self.registry)
 
     def _name(self, name: str, labels: tuple[str, ...]) -> str:
@@ -206,10 +221,28 @@ class Metrics:
         """Counts one failure of the journal's database."""
         self._journal_failures.inc()
 
-    def set_versions(self, versions: Versions) -> None:
-        """Shows what is in service."""
+    def set_versions(self, versions: Mapping[Role, Versions]) -> None:
+        """Shows what is in service, by role."""
         self._versions.clear()
-        self._versions.labels(**versions.model_dump()).set(1)
+        for role, each in versions.items():
+            self._versions.labels(**each.model_dump(), role=role).set(1)
+
+    def observe_challenger(self, outcome: str, posts: int) -> None:
+        """Counts posts by what became of them beside a challenger: a field of `PostCounts`."""
+        self._challenger_posts[outcome].inc(posts)
+
+    def observe_disagreement(self, kinds: Iterable[str]) -> None:
+        """Counts one post that champion and challenger disagree on, in each of its kinds."""
+        for kind in kinds:
+            self._disagreements[kind].inc()
+
+    def observe_reload(self, *, taken: bool) -> None:
+        """Counts one bundle that was to be loaded."""
+        self._reloads["taken" if taken else "refused"].inc()
+
+    def observe_change(self, change: Change) -> None:
+        """Counts one change of the models in service."""
+        self._changes[change].inc()
 
     def render(self) -> bytes:
         """All metrics in the Prometheus text format."""

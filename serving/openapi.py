@@ -14,7 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from serving.errors import ApiError
 from serving.requests import MAX_TIMEOUT_MS, TIMEOUT_HEADER
-from serving.wire import BatchRequest, ErrorResponse, PredictRequest
+from serving.wire import BatchRequest, ErrorResponse, PredictRequest, ReloadRequest
 
 INTERFACE_VERSION = "1"
 DESCRIPTION = """\
@@ -73,7 +73,7 @@ def responses_of(*errors: type[ApiError], shape: type[BaseModel] = ErrorResponse
 
 
 def _request_schemas(further: Sequence[type[BaseModel]]) -> dict[str, Any]:
-    models = [(model, "validation") for model in (PredictRequest, BatchRequest, *further)]
+    models = [(model, "validation") for model in (PredictRequest, BatchRequest, ReloadRequest, *further)]
     _, schema = models_json_schema(models, ref_template=_REFERENCE)  # type: ignore[arg-type] # literals in a list
     definitions: dict[str, Any] = schema["$defs"]
     for model, fields in POST_FIELDS.items():

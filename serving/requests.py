@@ -145,7 +145,7 @@ def _known_fields(model: type[BaseModel], path: tuple[int | str, ...]) -> list[s
     for part in path:
         if isinstance(part, str) and current is not None:
             current = _model_of(current.model_fields[part].annotation)
-    return list(current.model_fields) if current else []
+    return [field.alias or name for name, field in current.model_fields.items()] if current else []
 
 
 def _detail(error: ErrorDetails, model: type[BaseModel], place: str | None) -> Detail:

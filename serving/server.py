@@ -1,18 +1,24 @@
 """The HTTP server around the application: how it listens and how it stops.
 
+SIGHUP reads the configured bundle again while the old one answers.
+
 A stop is graceful: at SIGTERM or SIGINT `readyz` turns to 503 and nothing new is accepted, what is in work is
 answered, then the port closes and the process ends with 0. A second signal stops at once.
 """
 
+import asyncio
 import math
 import os
+import signal
 import socket
+import threading
 from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
+from serving.changeover import Changeover
 from serving.connections import Bounds, protocol_within
 from serving.service import Service
 from serving.settings import Settings, SettingsError, variable
@@ -55,12 +61,31 @@ class DrainingServer(uvicorn.Server):
     """A server that finishes what it has accepted. `announce` is called once, when a model answers."""
 
     def __init__(
-        self, config: uvicorn.Config, service: Service, *, drain_s: float, announce: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        service: Service,
+        changeover: Changeover,
+        *,
+        drain_s: float,
+        announce: Callable[[], None],
     ) -> None:
         super().__init__(config)
         self._service = service
+        self._changeover = changeover
+        self._reloads: set[asyncio.Task[None]] = set()
         self._drain_ticks = math.ceil(drain_s * 10)  # uvicorn ticks ten times a second
         self._announce: Callable[[], None] | None = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Nothing; listens, and takes SIGHUP from then on. Signals reach the main thread alone."""
+        await super().startup(sockets)
+        if threading.current_thread() is threading.main_thread():
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
+
+    def _reload(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._changeover.reload_configured())
+        self._reloads.add(task)  # the loop alone would not keep it
+        task.add_done_callback(self._reloads.discard)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
         """Starts to drain at the first signal, stops at the second. Not raised again: a stop is no failure."""
@@ -97,6 +122,6 @@ def serve(app: FastAPI, settings: Settings, listener: socket.socket, announce: C
         # Nothing runs longer than the deadline; what still hangs a second later is a connection, not a request.
         timeout_graceful_shutdown=math.ceil(settings.request_timeout_ms / 1_000) + 1,
     )
-    server = DrainingServer(config, service, drain_s=settings.drain_ms / 1_000, announce=announce)
+    server = DrainingServer(config, service, app.state.changeover, drain_s=settings.drain_ms / 1_000, announce=announce)
     server.run(sockets=[listener])
     return service.failure

@@ -1,4 +1,4 @@
-"""The model in service: loaded, warmed up, asked, drained. Knows nothing of HTTP but the errors it answers with."""
+"""The models in service: started, asked, drained. Knows nothing of HTTP but the errors it answers with."""
 
 import asyncio
 import logging
@@ -15,8 +15,9 @@ from serving.answers import answer
 from serving.cores import usable_cores
 from serving.engine import Engine, ServedModel
 from serving.errors import NotReadyError
-from serving.journal.entry import Caller, entries_of
+from serving.journal.entry import Caller, Lane, entries_of
 from serving.journal.journal import AnyJournal
+from serving.lineup import Lineup, Part
 from serving.logs import fault_of
 from serving.metrics import Metrics
 from serving.settings import Settings, SettingsError
@@ -38,33 +39,37 @@ def answers(model: ServedModel, posts: Sequence[Post], predictions: Sequence[Pre
 
 
 class Service:
-    """One model and its state: starting, then ready or failed, then draining. `settled` is set once it is decided."""
+    """The lineup and its state: starting, then ready or failed, then draining. `settled` is set once it is decided."""
 
     def __init__(self, settings: Settings, metrics: Metrics, journal: AnyJournal) -> None:
         self.state: State = "starting"
         self.failure = ""
         self.settled = Event()
-        self._settings = settings
         self._metrics = metrics
         self._journal = journal
-        self._engine = Engine(
+        self.engine = Engine(
             metrics,
             workers=settings.workers or usable_cores(),
             queue_posts=settings.queue_posts,
             cache_posts=settings.cache_posts,
         )
-        self._running: ServedModel | None = None
+        self._lineup: Lineup | None = None
         metrics.watch(ready=lambda: self.state == "ready", posts_in_work=lambda: self.posts_in_work)
 
     @property
     def posts_in_work(self) -> int:
         """Posts accepted and not yet answered."""
-        return self._engine.posts_in_work
+        return self.engine.posts_in_work
 
     @property
     def versions(self) -> Versions | None:
         """What is in service, `None` before a model is."""
-        return self._running.versions if self._running else None
+        return self._lineup.champion.versions if self._lineup else None
+
+    def change(self, lineup: Lineup) -> None:
+        """Puts a lineup in service, for every request that begins from now on. On the event loop's thread alone."""
+        self._lineup = lineup
+        self._metrics.set_versions(lineup.versions)
 
     def _fail(self, error: Exception) -> None:
         explained = isinstance(error, (BundleError, SettingsError))
@@ -75,14 +80,14 @@ class Service:
     async def start(self, load: PredictorLoader) -> None:
         """Loads the model on another thread and makes it answer; whatever hinders it ends as `failed`."""
         try:
-            self._running = await asyncio.to_thread(lambda: self._engine.warm(load()))
+            champion = await asyncio.to_thread(lambda: self.engine.warm(load()))
         except Exception as error:  # noqa: BLE001 - whatever it is, the server must say that it has no model
             self._fail(error)
         else:
-            self._metrics.set_versions(self._running.versions)
+            self.change(Lineup(champion))
             if self.state == "starting":
                 self.state = "ready"
-            LOG.info("model_loaded", extra={"fields": self._running.versions.model_dump()})
+            LOG.info("model_loaded", extra={"fields": champion.versions.model_dump()})
         self.settled.set()
 
     def drain(self) -> None:
@@ -91,16 +96,16 @@ class Service:
 
     def close(self) -> None:
         """Ends the worker threads."""
-        self._engine.close()
+        self.engine.close()
 
-    def running(self) -> ServedModel:
-        """The model, where it may be asked.
+    def lineup(self) -> Lineup:
+        """The models, where they may be asked.
 
         Raises:
             NotReadyError: while there is none, or it takes no more posts.
         """
-        if self._running is not None and self.state == "ready":
-            return self._running
+        if self._lineup is not None and self.state == "ready":
+            return self._lineup
         headers = {"Retry-After": "1"}
         if self.state == "draining":
             headers["Connection"] = "close"
@@ -110,6 +115,14 @@ class Service:
             headers=headers,
         )
 
+    def running(self) -> ServedModel:
+        """The champion, where it may be asked.
+
+        Raises:
+            NotReadyError: while there is none, or it takes no more posts.
+        """
+        return self.lineup().champion
+
     def check(self, *, deadline_s: float) -> None:
         """Nothing; where no post would be answered, says so before a body is read for it.
 
@@ -117,24 +130,89 @@ class Service:
             NotReadyError: when no model may be asked.
             OverloadedError: when not even the shortest post would be done by the deadline.
         """
-        self._engine.check(self.running(), deadline_s=deadline_s)
+        self.engine.check(self.running(), deadline_s=deadline_s)
 
     async def predict(
-        self, posts: Sequence[Post], *, deadline_s: float, bulk: bool, caller: Caller, timing: Timing
+        self,
+        posts: Sequence[Post],
+        *,
+        deadline_s: float,
+        bulk: bool,
+        caller: Caller,
+        timing: Timing,
+        mixed: bool = True,
+        version: str | None = None,
     ) -> list[PredictResponse]:
         """The answers for posts, in order; `deadline_s` is a time of the running loop's clock.
 
-        Each of them goes into the journal. `timing` is told where the time went.
+        Each is one model's alone and names its versions. Where they may be `mixed`, a batch may hold those of champion
+        and canary; the model `version` answers all of them where it answers any. Each goes into the journal.
+        `timing` is told where the time went; of two models, where that of the slower did.
 
         Raises:
             NotReadyError: when no model may be asked.
             OverloadedError: when the queue has no room.
             DeadlineError: when they are not done in time.
         """
-        model = self.running()
-        predictions = await self._engine.predict(model, posts, deadline_s=deadline_s, bulk=bulk, timing=timing)
+        lineup = self.lineup()
+        parts = lineup.split(posts, mixed=mixed, version=version)
+        predicted = await self._predict(parts, posts, deadline_s=deadline_s, bulk=bulk, timing=timing)
+        answered: dict[int, PredictResponse] = {}
+        for part, predictions in zip(parts, predicted, strict=True):
+            its_posts = [posts[place] for place in part.places]
+            given = answers(part.model, its_posts, predictions)
+            answered.update(zip(part.places, given, strict=True))
+            lane: Lane = "canary" if part.canary else "live"
+            self._journal.append(
+                entries_of(its_posts, predictions, given, caller=caller, predictor=part.model.predictor, lane=lane)
+            )
+            self._count(lineup, part, its_posts, predictions, given)
+        return [answered[place] for place in range(len(posts))]
+
+    async def _predict(
+        self, parts: Sequence[Part], posts: Sequence[Post], *, deadline_s: float, bulk: bool, timing: Timing
+    ) -> list[list[Prediction]]:
+        """The predictions of each part: of all, or of none."""
+        asked = [
+            self.engine.predict(
+                part.model,
+                [posts[place] for place in part.places],
+                deadline_s=deadline_s,
+                bulk=bulk,
+                timing=timing,
+            )
+            for part in parts
+        ]
+        if len(asked) == 1:
+            return [await asked[0]]
+        tasks = [asyncio.ensure_future(each) for each in asked]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    def _count(
+        self,
+        lineup: Lineup,
+        part: Part,
+        posts: Sequence[Post],
+        predictions: Sequence[Prediction],
+        given: Sequence[PredictResponse],
+    ) -> None:
+        """Counts what was answered, and what the other model makes of it where there is room for it."""
         for prediction in predictions:
             self._metrics.observe_prediction(prediction)
-        made = answers(model, posts, predictions)
-        self._journal.append(entries_of(posts, predictions, made, caller=caller, predictor=model.predictor))
-        return made
+        if lineup.challenger is None or part.other is None:
+            return
+        tally = lineup.challenger.tally
+        if part.canary:
+            tally.count("answered", len(posts))
+
+        def compare(others: Sequence[Prediction]) -> None:
+            for each, own, other in zip(given, predictions, others, strict=True):
+                champion, challenger = (other, own) if part.canary else (own, other)
+                tally.compare(each.prediction_id, champion, challenger)
+
+        if not self.engine.shadow(part.other, posts, compare):
+            tally.count("dropped", len(posts))

@@ -56,6 +56,10 @@ class Settings(BaseSettings):
     )
     port: Annotated[int, Field(ge=0, le=65_535, description="Port to listen on; 0 takes a free one")] = 8000
     bundle: Annotated[Path, Field(description="Directory of the bundle to serve")] = DEFAULT_BUNDLE
+    bundles_root: Annotated[
+        Path | None,
+        Field(description="Directory that bundles are reloaded from; by default the one that SIGNALBOX_BUNDLE lies in"),
+    ] = None
     policy: Annotated[
         Path | None, Field(description="Policy file used instead of the bundle's own; needs a version of its own")
     ] = None

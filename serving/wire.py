@@ -7,9 +7,9 @@ Additive changes only: a field may be added, none renamed, removed or given anot
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from data.post import MAX_TEXT_CHARACTERS, Post
@@ -196,6 +196,39 @@ class LimitsAnswer(_Answer):
     request_timeout_ms: int
 
 
+Mode = Literal["shadow", "canary"]
+Role = Literal["champion", "shadow", "canary"]
+CANARY_SHARE = 0.1
+"""The share of posts that a canary answers where none is named."""
+
+
+class PostCounts(_Answer):
+    """What became of posts while a challenger was in service."""
+
+    answered: int = Field(description="Posts that the challenger answered, as a canary")
+    compared: int = Field(description="Posts that champion and challenger have both scored")
+    dropped: int = Field(description="Posts that only one of them scored, since the machine had no room")
+
+
+class DisagreementCounts(_Answer):
+    """Of the compared posts, those that champion and challenger disagree on; one post may count in several."""
+
+    route: int = Field(description="Another route")
+    action: int = Field(description="Another action")
+    auto_gained: int = Field(description="The challenger closes by machine what the champion gives to a person")
+    auto_lost: int = Field(description="The challenger gives to a person what the champion closes by machine")
+
+
+class ChallengerAnswer(_Answer):
+    """The model that is tried beside the champion."""
+
+    versions: Versions
+    mode: Mode = Field(description="A `shadow` answers nothing; a `canary` answers a share of the posts")
+    share: Share = Field(description="Of the posts, by a hash of their id, those that it answers")
+    posts: PostCounts
+    disagreements: DisagreementCounts
+
+
 class ModelResponse(_Answer):
     """What is in service."""
 
@@ -214,6 +247,7 @@ class ModelResponse(_Answer):
     guards: GuardsAnswer
     promise: Promise
     limits: LimitsAnswer
+    challenger: ChallengerAnswer | None = Field(description="The model that is tried beside this one, if any is")
 
 
 class HealthResponse(_Answer):
@@ -269,3 +303,83 @@ class ErrorResponse(_Answer):
 
     error: ErrorBody
     fallback: Fallback = Fallback()
+
+
+class ReloadRequest(BaseModel):
+    """A bundle to load, and what it is to be."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={"examples": [{"bundle": "2026-12-01", "as": "canary", "share": 0.1}]},
+    )
+
+    bundle: Annotated[str, Field(min_length=1, max_length=1_000)] | None = Field(
+        default=None,
+        description="Its directory, within SIGNALBOX_BUNDLES_ROOT or from there; `null`: SIGNALBOX_BUNDLE, read again",
+    )
+    role: Role = Field(default="champion", alias="as", description="What it is to be in service as")
+    share: Share | None = Field(default=None, description="Of a canary alone: which share of the posts; 0.1 where null")
+
+    @model_validator(mode="after")
+    def _only_a_canary_has_a_share(self) -> Self:
+        if self.share is not None and self.role != "canary":
+            raise PydanticCustomError("share_without_canary", "Only a canary has a share; leave it out")
+        return self
+
+
+class VerdictAnswer(_Answer):
+    """What one model makes of a post."""
+
+    route: Route
+    confidence: Share
+    action: Action
+
+
+class DisagreementAnswer(_Answer):
+    """One post that champion and challenger disagree on. Nothing of the post itself."""
+
+    prediction_id: str = Field(description="Of the answer that was given")
+    kinds: tuple[str, ...] = Field(description="As in `disagreements`")
+    champion: VerdictAnswer
+    challenger: VerdictAnswer
+
+
+class ServedAnswer(_Answer):
+    """A model in memory."""
+
+    versions: Versions
+    bundle: str = Field(description="The directory that it was loaded from")
+
+
+class LineupResponse(_Answer):
+    """Every model in service."""
+
+    champion: ServedAnswer = Field(description="It answers")
+    previous: ServedAnswer | None = Field(description="What rollback goes back to")
+    challenger: ChallengerAnswer | None
+    sample: tuple[DisagreementAnswer, ...] = Field(description="The newest disagreements, at most 100")
+
+
+class GoldenDifference(_Answer):
+    """One golden post on which the new model differs from the champion before it."""
+
+    id: str | None
+    before: VerdictAnswer
+    after: VerdictAnswer
+
+
+class GoldenAnswer(_Answer):
+    """The new model beside the champion before it, on the golden posts of its bundle."""
+
+    posts: int = Field(description="Posts compared; 0 where neither bundle has golden posts")
+    routes: int = Field(description="Posts with another route")
+    actions: int = Field(description="Posts with another action")
+    differences: tuple[GoldenDifference, ...]
+
+
+class ReloadResponse(_Answer):
+    """What a reload did."""
+
+    lineup: LineupResponse
+    golden: GoldenAnswer

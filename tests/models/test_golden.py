@@ -85,7 +85,7 @@ def test_a_template_that_has_gone_out_of_date_since_is_no_departure() -> None:
     template = Template(intent="order_status", approved=True, valid_until=NOW.date())
     policy = BOLD_POLICY.model_copy(update={"inventory": (template,)})
     later = Predictor(
-        PREDICTOR.bundle, PREDICTOR._classifier, PREDICTOR._guards, policy=policy, now=lambda: NOW + timedelta(days=9)
+        PREDICTOR.bundle, PREDICTOR._classifier, PREDICTOR.guards, policy=policy, now=lambda: NOW + timedelta(days=9)
     )
     golden = record(POSTS, PREDICTOR.under(policy).predict(POSTS), policy, NOW)
     assert golden.posts[0].decision.action == "auto_answer"

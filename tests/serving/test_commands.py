@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import IO, Any, get_args
 
 import pytest
 from httpx2 import Client, ConnectError
@@ -116,6 +116,49 @@ def test_a_bundle_is_served_and_stopped_by_one_signal(tiny_bundle: Path) -> None
     finally:
         process.kill()
         process.communicate()
+
+
+def test_a_link_that_is_turned_is_followed_at_sighup_and_the_process_still_stops_well(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        write_tiny_bundle(tmp_path / name, version=f"2026.11.22+{name}")
+    link = tmp_path / "current"
+    link.symlink_to("old")
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "serving", "--port", "0", "--bundle", str(link)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        announced = json.loads(process.stdout.readline())
+        assert announced["versions"]["model"] == "2026.11.22+old"
+        link.unlink()
+        link.symlink_to("nowhere")
+        process.send_signal(signal.SIGHUP)
+        assert heard_event(process.stderr, "reload_refused")["by"] == "SIGHUP"
+        link.unlink()
+        link.symlink_to("new")
+        process.send_signal(signal.SIGHUP)
+        changed = heard_event(process.stderr, "lineup_changed")
+        assert (changed["change"], changed["by"]) == ("reload", "SIGHUP")
+        with Client(base_url=announced["address"], timeout=WAIT_S) as client:
+            answer = client.post("/v1/predict", json={"text": "where is my parcel"}).json()
+            assert answer["versions"]["model"] == "2026.11.22+new"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(WAIT_S) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def heard_event(log: IO[str], event: str) -> Any:
+    """The next line of the log that tells of that event."""
+    for line in log:
+        if line.startswith("{") and json.loads(line)["event"] == event:
+            return json.loads(line)
+    pytest.fail(f"The process ended before {event}.")
 
 
 def test_a_bundle_that_is_not_there_ends_with_one_and_says_why(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_readiness_and_versions_are_shown(serve: Serve) -> None:
         ready = samples(client)
         assert ready["signalbox_ready",] == 1
         assert ready["signalbox_posts_in_work",] == 0
-        assert ready["signalbox_versions", "2026.11.22+fake00", "7", "1", "1"] == 1
+        assert ready["signalbox_versions", "2026.11.22+fake00", "7", "1", "champion", "1"] == 1
         service_of(client).drain()
         assert samples(client)["signalbox_ready",] == 0
 

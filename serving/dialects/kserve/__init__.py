@@ -150,7 +150,7 @@ async def _infer(request: Request, host: Host, version: str | None) -> Response:
     posts = posts_of(asked, binary, intake.limits)
     if asked.parameters.timeout is not None:
         _lower_deadline(request, asked.parameters.timeout)
-    answers = await intake.judge(request, posts, bulk=len(posts) > 1)
+    answers = await intake.judge(request, posts, bulk=len(posts) > 1, mixed=False, version=version)
     for answer in answers:
         _check_version(version, answer.versions)
     return response_of(asked, wanted, [record_of_answer(answer) for answer in answers])
