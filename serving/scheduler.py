@@ -94,12 +94,16 @@ class Scheduler:
 
     def _work(self) -> None:
         while (task := self._take()) is not None:
-            task.run()
-            with self._changed:
-                woken = self._lanes.finish(task, self.clock())
-            for ticket in woken:
-                ticket.wake()
-            task.took(task.done_s - task.begun_s)
+            self._run(task)
+            del task  # or a worker with nothing to do would keep a model in memory that is no longer in service
+
+    def _run(self, task: Task[Any]) -> None:
+        task.run()
+        with self._changed:
+            woken = self._lanes.finish(task, self.clock())
+        for ticket in woken:
+            ticket.wake()
+        task.took(task.done_s - task.begun_s)
 
     def close(self) -> None:
         """Nothing; from now on nothing is let in. Returns when all that was let in has run, but for shadow tasks."""

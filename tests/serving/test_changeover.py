@@ -520,6 +520,7 @@ def test_a_model_that_nothing_refers_to_is_released(start: Started) -> None:
         assert shadow is not None
         retired = weakref.ref(shadow.model.predictor)
         del shadow
+        settled(client, posts=1)
         change(client, "retire")
         reload(client, "new")
         client.get("/metrics")
