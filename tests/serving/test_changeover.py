@@ -30,6 +30,7 @@ from tests.fakes import BOLD_POLICY
 from tests.models.tiny_bundle import write_tiny_bundle
 from tests.models.tiny_model import MEANING, Meaning
 from tests.serving.clients import PATIENT_MS, WAIT_S, service_of
+from tests.serving.journals import kept
 
 KEY, OTHER_KEY = "sbx_of-the-operator", "sbx_of-the-crm"
 OLD, NEW = "2026.11.22+old000", "2026.12.01+new000"
@@ -247,6 +248,24 @@ def test_a_canary_answers_its_share_and_always_the_same_posts(start: Started) ->
         grown = client.post("/v1/predict/batch", json=batch).json()["results"]
         for before, after in zip(models, grown, strict=True):
             assert before == OLD or after["versions"]["model"] == NEW
+
+
+def test_the_journal_keeps_of_each_answer_whether_the_canary_gave_it_and_which_model_it_was(
+    start: Started, root: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "journal.db"
+    with start(journal=f"sqlite:///{file}") as client:
+        reload(client, "new", "canary", 0.5)
+        batch = {"posts": [{**POST, "id": str(each)} for each in range(60)]}
+        results = client.post("/v1/predict/batch", json=batch).json()["results"]
+    sha256 = {version: sha256_of(root / name / "model.onnx") for name, version in (("old", OLD), ("new", NEW))}
+    lane = {OLD: "live", NEW: "canary"}
+    versions = {each["prediction_id"]: each["versions"]["model"] for each in results}
+    assert set(versions.values()) == {OLD, NEW}
+    assert set(kept(file, "prediction_id, lane, model_version, model_sha256, key_name")) == {
+        (prediction_id, lane[version], version, sha256[version], "operator")
+        for prediction_id, version in versions.items()
+    }
 
 
 def test_a_share_that_is_not_named_is_a_tenth(start: Started) -> None:
