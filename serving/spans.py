@@ -5,7 +5,7 @@ exception says. Nothing of OpenTelemetry's SDK is imported, and nothing is done,
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
@@ -16,15 +16,14 @@ from data.dependencies import needs_group
 from serving.observer import METHODS, RequestRecord, known_record
 from serving.settings import SettingsError
 from serving.traces import parent_of
+from serving.wire import PredictResponse, Versions
 
 SERVICE_NAME = "signalbox"
 _EXPORTER, _PROTOCOL, _ENDPOINT = "OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_ENDPOINT"
 _TRACES_PROTOCOL, _TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 _OTLP = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
-_UNTRACED = frozenset(
-    {"/healthz", "/readyz", "/metrics", "/health", "/ping", "/v2/health/live", "/v2/health/ready"}
-)  # the last four are health in the dialects
-"""Asked every few seconds by machines; their spans would be most of all spans and tell nothing."""
+_UNTRACED = frozenset({"/healthz", "/readyz", "/metrics", "/health", "/ping", "/v2/health/live", "/v2/health/ready"})
+"""Asked every few seconds by machines, in every dialect; their spans would be most of all spans and tell nothing."""
 
 
 def _exporter_names(environment: Mapping[str, str]) -> list[str]:
@@ -70,6 +69,12 @@ def _method_of(scope: Scope) -> str:
     return scope["method"] if scope["method"] in METHODS else "_OTHER"
 
 
+def _versions(answers: Sequence[PredictResponse]) -> dict[str, AttributeValue]:
+    """What answered; where a canary took some posts of a batch, both."""
+    of_all = [each.versions for each in answers]
+    return {f"signalbox.version.{of}": sorted({getattr(each, of) for each in of_all}) for of in Versions.model_fields}
+
+
 def _attributes(record: RequestRecord, scope: Scope) -> dict[str, AttributeValue]:
     """What a span says of a request: HTTP by OpenTelemetry's conventions 1.44, ours under `signalbox.`"""
     said: dict[str, AttributeValue] = {
@@ -90,7 +95,7 @@ def _attributes(record: RequestRecord, scope: Scope) -> dict[str, AttributeValue
             f"signalbox.actions.{action}": count
             for action, count in Counter(each.decision.action for each in record.answers).items()
         }
-        said |= {f"signalbox.version.{of}": is_ for of, is_ in record.answers[0].versions.model_dump().items()}
+        said |= _versions(record.answers)
     return said
 
 

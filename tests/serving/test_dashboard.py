@@ -97,6 +97,12 @@ def test_a_query_asks_for_metrics_and_labels_that_there_are(query: str) -> None:
             assert set(part.modifier.labels) <= known
 
 
+def test_every_metric_of_ours_is_shown() -> None:
+    asked = "".join(query for _, query in QUERIES)
+    ours = {family.name for family in Metrics().families() if family.name.startswith("signalbox_")}
+    assert {name for name in ours if not re.search(rf"\b{name}(_bucket)?\b", asked)} == set()
+
+
 @pytest.mark.parametrize("panel", SHOWN, ids=[panel["title"] for panel in SHOWN])
 def test_a_legend_names_labels_that_its_query_gives(panel: dict[str, Any]) -> None:
     for target in panel["targets"]:

@@ -58,10 +58,10 @@ def test_a_request_is_one_span_with_its_decision_and_versions(traced: TestClient
         "signalbox.request_id": "crm-1",
         "signalbox.posts": 1,
         "signalbox.actions.specialist": 1,
-        "signalbox.version.model": "2026.11.22+fake00",
-        "signalbox.version.policy": "7",
-        "signalbox.version.taxonomy": "1",
-        "signalbox.version.rendering": "1",
+        "signalbox.version.model": ("2026.11.22+fake00",),
+        "signalbox.version.policy": ("7",),
+        "signalbox.version.taxonomy": ("1",),
+        "signalbox.version.rendering": ("1",),
     }
     assert took["infer"] > 0
     assert sum(took.values()) <= (span.end_time - span.start_time) / 1e6
