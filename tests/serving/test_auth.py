@@ -22,7 +22,11 @@ NEED_A_KEY = {
     ("POST", "/v1/predict/batch"): "predict",
     ("GET", "/v1/model"): "model",
     ("GET", "/metrics"): "metrics",
+    ("GET", "/v1/admin/lineup"): "admin",
 }
+CHANGES = {("POST", f"/v1/admin/{change}"): "admin" for change in ("reload", "promote", "rollback", "retire")}
+"""They need a key too; what they do with one is tested in test_changeover.py."""
+CLOSED = NEED_A_KEY | CHANGES
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 
 
@@ -51,9 +55,9 @@ def guarded(make_predictor: MakePredictor, tmp_path_factory: pytest.TempPathFact
     """A server with a keys file: a key for everything, one for metrics alone, one that has expired."""
     path = tmp_path_factory.mktemp("keys") / "keys.json"
     keys = [
-        entry("all", scopes=["predict", "model", "metrics"]),
+        entry("all", scopes=["predict", "model", "metrics", "admin"]),
         entry("prometheus", scopes=["metrics"]),
-        entry("old", scopes=["predict", "model", "metrics"], expires_at="2020-01-01T00:00:00Z"),
+        entry("old", scopes=["predict", "model", "metrics", "admin"], expires_at="2020-01-01T00:00:00Z"),
     ]
     path.write_text(json.dumps({"keys": keys}))
     app = create_app(Settings(api_keys_file=path, request_timeout_ms=PATIENT_MS), make_predictor)
@@ -75,7 +79,7 @@ def check_refusal(response: Any, status: int, code: str) -> str:
     return str(body["error"]["message"])
 
 
-@pytest.mark.parametrize(("method", "path"), NEED_A_KEY)
+@pytest.mark.parametrize(("method", "path"), CLOSED)
 def test_a_request_without_a_known_key_is_refused(guarded: TestClient, method: str, path: str) -> None:
     for headers in (
         {},
@@ -88,7 +92,7 @@ def test_a_request_without_a_known_key_is_refused(guarded: TestClient, method: s
         response = ask(guarded, method, path, headers)
         message = check_refusal(response, 401, "key_missing")
         assert response.headers["www-authenticate"] == "Bearer"
-        assert f"a key with the scope {NEED_A_KEY[method, path]}" in message
+        assert f"a key with the scope {CLOSED[method, path]}" in message
         assert "nobody" not in response.text
 
 
@@ -102,14 +106,14 @@ def test_a_key_with_the_scope_is_let_through_in_either_header(guarded: TestClien
         assert ask(guarded, method, path, headers).status_code == 200
 
 
-@pytest.mark.parametrize(("method", "path"), NEED_A_KEY)
+@pytest.mark.parametrize(("method", "path"), CLOSED)
 def test_a_key_that_has_expired_is_refused(guarded: TestClient, method: str, path: str) -> None:
     response = ask(guarded, method, path, {"X-API-Key": "key of old"})
     assert "expired at 2020-01-01T00:00:00+00:00" in check_refusal(response, 403, "key_refused")
 
 
 def test_a_key_without_the_scope_is_refused(guarded: TestClient) -> None:
-    for (method, path), scope in NEED_A_KEY.items():
+    for (method, path), scope in CLOSED.items():
         response = ask(guarded, method, path, {"X-API-Key": "key of prometheus"})
         if scope == "metrics":
             assert response.status_code == 200
@@ -140,7 +144,7 @@ def test_every_route_either_needs_a_key_or_is_known_to_be_open(guarded: TestClie
     }
     routes = guarded.app.routes  # type: ignore[attr-defined] # what a client calls is typed as any application
     closed = {(method, route.path) for route in routes for method in route.methods if route.path not in open_paths}
-    assert closed == set(NEED_A_KEY) | CLOSED_ROUTES
+    assert closed == set(CLOSED) | CLOSED_ROUTES
 
 
 def test_a_key_expires_at_its_minute() -> None:
