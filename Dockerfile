@@ -10,7 +10,7 @@ WORKDIR /signalbox
 RUN python -m venv /opt/venv && /opt/venv/bin/python -m pip install --no-compile --upgrade "pip>=25.1"
 COPY pyproject.toml constraints.txt ./
 # Nothing is installed or downloaded later, so pip goes too, and the client for downloads (docs/decisions/0006).
-# onnxruntime brings its library twice; the one for C programs is never loaded from Python (docs/decisions/0017).
+# onnxruntime brings its library twice; the one for C programs is never loaded from Python (docs/decisions/0019).
 RUN /opt/venv/bin/python -m pip install --no-compile --group serve --constraint constraints.txt \
     && rm -f /opt/venv/lib/*/site-packages/onnxruntime/capi/libonnxruntime.so.* \
     && /opt/venv/bin/python -m pip uninstall --yes huggingface-hub hf-xet filelock fsspec httpcore2 httpx2 pyyaml tqdm \

@@ -73,7 +73,7 @@ $(PY):
 	$(PY) -B -m pip install --no-compile --upgrade 'pip>=25.1'
 
 # A server downloads nothing: where nothing is trained, the client that `tokenizers` asks for goes (docs/decisions/0006).
-# onnxruntime brings its library twice; the one for C programs is never loaded from Python (docs/decisions/0017).
+# onnxruntime brings its library twice; the one for C programs is never loaded from Python (docs/decisions/0019).
 $(VENV)/.serve: $(PY) pyproject.toml constraints.txt
 	$(PY) -B -m pip install --no-compile --group serve --constraint constraints.txt
 	ls -d $(VENV)/lib/*/site-packages/transformers >/dev/null 2>&1 || $(PY) -B -m pip uninstall --yes $(UNUSED)

@@ -28,7 +28,7 @@ from serving.wire import JournalAnswer, JournalState
 LOG = logging.getLogger("signalbox.journal")
 
 BATCH_ENTRIES = 500
-"""Entries of one transaction: some 1 MB of rows, written in some 20 ms (docs/decisions/0017)."""
+"""Entries of one transaction: some 1 MB of rows, written in some 20 ms (docs/decisions/0019)."""
 PRUNE_ENTRIES = 1_000
 """Entries deleted in one transaction, so that writing waits for deleting no longer than for a batch."""
 PRUNE_EVERY_S = 3_600.0
