@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from data.taxonomy import Route
 from serving.dialects.host import MODEL_NAME, Dialect, Host
-from serving.errors import PREDICT_ERRORS, ApiError, NotReadyError
+from serving.errors import PREDICT_ERRORS, ApiError, KeyMissingError, KeyRefusedError, NotReadyError
 from serving.openapi import body_of, responses_of
 from serving.requests import invalid_value, parse, parse_posts
 from serving.wire import Detail, Fallback, ModelResponse, PredictRequest, PredictResponse, Share
@@ -149,7 +149,7 @@ def _add_routes(app: FastAPI, host: Host) -> None:
         summary="What is in service, as text-embeddings-inference tells it",
         tags=["text-embeddings-inference"],
         dependencies=[host.needs_predict],
-        responses=responses_of(NotReadyError, shape=TeiError),
+        responses=responses_of(KeyMissingError, KeyRefusedError, NotReadyError, shape=TeiError),
     )
     async def info() -> TeiInfo:
         """The model, its labels and its limits."""
