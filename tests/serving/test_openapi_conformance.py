@@ -43,7 +43,8 @@ def address(make_predictor: MakePredictor, tmp_path_factory: pytest.TempPathFact
     scopes = ["predict", "model", "metrics", "admin"]
     keys.write_text(json.dumps({"keys": [{"name": "all", "sha256": hash_key(KEY), "scopes": scopes}]}))
     journal = f"sqlite:///{directory / 'journal.db'}"
-    own = Settings(port=0, request_timeout_ms=PATIENT_MS, api_keys_file=keys, journal=journal)
+    nowhere = directory / "nowhere"  # so that no reload has anything to load
+    own = Settings(port=0, request_timeout_ms=PATIENT_MS, api_keys_file=keys, journal=journal, bundle=nowhere)
     with running_server(own, make_predictor) as address:
         yield address
 
