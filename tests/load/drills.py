@@ -1,0 +1,242 @@
+"""The drills: a real server in a process of its own under load, what is done to it, and what came of every post.
+
+Each ends with the journal beside the ledger: an answered post stands there once.
+"""
+
+import json
+import shutil
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from data.post import Post
+from evaluation.benchmarks.serving.measurement import free_port
+from evaluation.benchmarks.serving.processes import Program, running, wait_until_ready
+from models.bundle import DEFAULT_BUNDLE
+from serving.auth import hash_key
+from tests.load.posting import Ledger, Load
+
+KEY = "the key of the drills"
+CLIENTS, SPIKE_CLIENTS = 4, 16
+"""Threads that post; in a spike 16 more, which is five times as many."""
+READY_WITHIN_S = 120.0
+WRITTEN_WITHIN_S = 60.0
+"""For the journal to catch up: twice its longest wait between two tries."""
+LOST_AT_MOST_S = 5.0
+"""What kill -9 may take: a journal that is later than this says of itself that it is behind."""
+REFUSALS = {"not_ready", "no_answer:ConnectError"}
+"""How a server that stops may refuse; anything else broke off in the middle."""
+Report = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a drill's server lives: its directory and its port."""
+
+    directory: Path
+    port: int
+
+    @property
+    def address(self) -> str:
+        """The address it answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def journal(self) -> Path:
+        """Its database, in a directory of its own."""
+        return self.directory / "journal" / "journal.db"
+
+
+def _second_bundle(source: Path, target: Path) -> None:
+    """Nothing; `target` is the same model under another version, with a policy of another version."""
+    shutil.copytree(source, target)
+    policy = json.loads((target / "policy.json").read_text(encoding="utf-8"))
+    (target / "policy.json").write_text(json.dumps(policy | {"version": "drill"}), encoding="utf-8")
+    manifest = json.loads((target / "manifest.json").read_text(encoding="utf-8"))
+    manifest["model_version"] += ".drill"
+    manifest["files"]["policy.json"] = sha256((target / "policy.json").read_bytes()).hexdigest()
+    (target / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def make_place(directory: Path) -> Place:
+    """A directory with two bundles and a keys file, and a free port."""
+    shutil.copytree(DEFAULT_BUNDLE, directory / "bundles" / "first")
+    _second_bundle(DEFAULT_BUNDLE, directory / "bundles" / "second")
+    keys = [{"name": "drill", "sha256": hash_key(KEY), "scopes": ["predict", "admin", "model"]}]
+    (directory / "keys.json").write_text(json.dumps({"keys": keys}), encoding="utf-8")
+    return Place(directory, free_port())
+
+
+@contextmanager
+def server(place: Place) -> Iterator[tuple[Program, float]]:
+    """The running server and the seconds it took to be ready.
+
+    Raises:
+        NotStartedError: when it is not ready in time.
+    """
+    variables = {
+        "SIGNALBOX_JOURNAL": f"sqlite:///{place.journal.absolute()}",
+        "SIGNALBOX_API_KEYS_FILE": str(place.directory / "keys.json"),
+        "SIGNALBOX_BUNDLES_ROOT": str(place.directory / "bundles"),
+        "SIGNALBOX_BUNDLE": str(place.directory / "bundles" / "first"),
+    }
+    command = [sys.executable, "-m", "serving", "run", "--port", str(place.port)]
+    with running(command, log=place.directory / "server.log", environment=variables) as program:
+        yield program, wait_until_ready(program, f"{place.address}/readyz", None, READY_WITHIN_S)
+
+
+def _journalled(place: Place) -> list[str]:
+    with closing(sqlite3.connect(place.journal)) as database:
+        return [row[0] for row in database.execute("SELECT prediction_id FROM decisions WHERE lane = 'live'")]
+
+
+def _account(ledger: Ledger, place: Place) -> Report:
+    """The ledger as it is reported, and the journal beside it."""
+    rows, answered = _journalled(place), {each.prediction_id for each in ledger.answered}
+    return {
+        "sent": ledger.sent,
+        "answered": len(ledger.answered),
+        "fallbacks": dict(ledger.fallbacks),
+        "wrong": len(ledger.wrong),
+        "adds_up": ledger.adds_up,
+        "journal_rows": len(rows),
+        "journal_twice": len(rows) - len(set(rows)),
+        "answered_not_in_journal": len(answered - set(rows)),
+        "in_journal_not_answered": len(set(rows) - answered),
+    }
+
+
+def _is_exact(report: Report) -> bool:
+    names = ("answered_not_in_journal", "in_journal_not_answered", "journal_twice")
+    return bool(report["adds_up"]) and not any(report[name] for name in names)
+
+
+def _wait_written(place: Place) -> float:
+    """Seconds until the journal had written all that waited, or WRITTEN_WITHIN_S."""
+    began = time.monotonic()
+    while time.monotonic() - began < WRITTEN_WITHIN_S:
+        state = httpx.get(f"{place.address}/readyz", timeout=READY_WITHIN_S).json()["journal"]
+        if state["state"] == "ok" and not state["buffered"]:
+            break
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+def kill(place: Place, posts: list[Post], seconds: float) -> tuple[Report, bool]:
+    """Kill -9 under load and a restart: clients fall back, and the journal misses only the last moments."""
+    load = Load(place.address, KEY, posts)
+    with server(place) as (program, _), load.running(CLIENTS):
+        time.sleep(seconds / 2)
+        killed_at_s = time.monotonic()
+        program.process.kill()
+        program.process.wait()
+        with server(place) as (_, ready_s):
+            time.sleep(seconds / 2)
+            _wait_written(place)
+            rows = set(_journalled(place))
+    before = [each for each in load.ledger.answered if each.at_s <= killed_at_s]
+    lost_s = [killed_at_s - each.at_s for each in before if each.prediction_id not in rows]
+    report = _account(load.ledger, place) | {
+        "ready_again_s": round(ready_s, 2),
+        "lost_from_journal": len(lost_s),
+        "oldest_lost_s": round(max(lost_s, default=0.0), 3),
+        "answered_before": len(before),
+        "answered_after": len(load.ledger.answered) - len(before),
+    }
+    return report, load.ledger.adds_up and max(lost_s, default=0.0) <= LOST_AT_MOST_S and not report["journal_twice"]
+
+
+def stop(place: Place, posts: list[Post], seconds: float) -> tuple[Report, bool]:
+    """SIGTERM under load: what was accepted is answered and kept, anything else refused, nothing broken off."""
+    load = Load(place.address, KEY, posts)
+    with server(place) as (program, _), load.running(CLIENTS):
+        time.sleep(seconds)
+        asked_at_s = time.monotonic()
+        program.process.send_signal(signal.SIGTERM)
+        code = program.process.wait(READY_WITHIN_S)
+        took_s = time.monotonic() - asked_at_s
+    report = _account(load.ledger, place) | {"exit_code": code, "stopped_in_s": round(took_s, 2)}
+    return report, _is_exact(report) and code == 0 and set(load.ledger.fallbacks) <= REFUSALS
+
+
+def _reload(place: Place, bundle: str) -> bool:
+    answer = httpx.post(
+        f"{place.address}/v1/admin/reload",
+        json={"bundle": bundle},
+        headers={"X-API-Key": KEY},
+        timeout=READY_WITHIN_S,
+    )
+    return answer.status_code == 200
+
+
+def _mixed(ledger: Ledger) -> int:
+    """How many answers name the model of one bundle and the policy of the other."""
+    return sum(
+        model.endswith(".drill") != (policy == "drill") for model, policy in (a.versions for a in ledger.answered)
+    )
+
+
+def swap(place: Place, posts: list[Post], seconds: float, swaps: int = 50) -> tuple[Report, bool]:
+    """Hot swaps between two bundles under load, as many as fit into the time: none fails a post or mixes versions."""
+    load, done, refused = Load(place.address, KEY, posts), 0, 0
+    with server(place):
+        with load.running(CLIENTS):
+            end_s = time.monotonic() + seconds
+            while done + refused < swaps and time.monotonic() < end_s:
+                swapped = _reload(place, "second" if done % 2 == 0 else "first")
+                done, refused = done + swapped, refused + (not swapped)
+        _wait_written(place)
+    report = _account(load.ledger, place) | {"swaps": done, "swaps_refused": refused, "mixed": _mixed(load.ledger)}
+    passed = _is_exact(report) and done > 0 and not refused and not report["mixed"] and not load.ledger.fallbacks
+    return report | {"versions_seen": len({each.versions for each in load.ledger.answered})}, passed
+
+
+@contextmanager
+def _no_journal(place: Place) -> Iterator[None]:
+    """Nothing; while the block runs, the journal's database is not where it was and cannot be made anew."""
+    home, away = place.journal.parent, place.directory / "away"
+    home.rename(away)
+    home.write_bytes(b"")
+    try:
+        yield
+    finally:
+        home.unlink()
+        away.rename(home)
+
+
+def routing(place: Place, posts: list[Post], seconds: float) -> tuple[Report, bool]:
+    """As a routing system would: the corpus through the client, while swaps, a spike and an outage happen."""
+    load, part_s, swapped = Load(place.address, KEY, posts, retries=2), seconds / 5, []
+    with server(place):
+        with load.running(CLIENTS):
+            time.sleep(part_s)
+            swapped.append(_reload(place, "second"))
+            with load.running(SPIKE_CLIENTS):
+                time.sleep(part_s)
+            with _no_journal(place):
+                time.sleep(part_s)
+                down = httpx.get(f"{place.address}/readyz", timeout=READY_WITHIN_S).json()["journal"]
+                swapped.append(_reload(place, "first"))
+                time.sleep(part_s)
+            swapped.append(_reload(place, "second"))
+            time.sleep(part_s)
+        caught_up_s = _wait_written(place)
+    report = _account(load.ledger, place) | {
+        "swaps": sum(swapped),
+        "mixed": _mixed(load.ledger),
+        "journal_in_the_outage": down,
+        "journal_caught_up_s": round(caught_up_s, 1),
+    }
+    return report, _is_exact(report) and all(swapped) and not report["mixed"] and down["state"] == "down"
+
+
+DRILLS = {each.__name__: each for each in (kill, stop, swap, routing)}
