@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-DependencyGroup = Literal["client", "serve", "postgres", "tracing", "evaluate", "bench", "train", "dev"]
+DependencyGroup = Literal["client", "serve", "postgres", "tracing", "evaluate", "bench", "train", "openvino", "dev"]
 _OWN_PACKAGES = ("data", "models", "evaluation", "training", "serving")
 
 

@@ -5,9 +5,10 @@ without padding, on one thread (`docs/decisions/0002`). A long post is read in o
 whole context; the windows are joined so that reading more can only make a post look less simple.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +72,25 @@ def session_options(threads: int = 1) -> onnxruntime.SessionOptions:
     return options
 
 
+class Session(Protocol):
+    """What runs a graph: an `onnxruntime.InferenceSession`, or what stands in for one."""
+
+    def run(self, output_names: Sequence[str], input_feed: Mapping[str, IntArray]) -> Sequence[FloatArray]:
+        """The named outputs for the named inputs."""
+
+
+OpenSession = Callable[[Path, int], Session]
+"""Gives the session of the graph in a file, which uses so many threads for one run."""
+
+
+def open_session(model: Path, threads: int = 1) -> Session:
+    """The onnxruntime session of a graph."""
+    session: Session = onnxruntime.InferenceSession(
+        str(model), session_options(threads), providers=["CPUExecutionProvider"]
+    )
+    return session
+
+
 def join_windows(route: FloatArray, intent: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The logits of one post from those of its windows: `[w, 4]` and `[w, 21]` to `[4]` and `[21]`.
 
@@ -84,12 +104,18 @@ def join_windows(route: FloatArray, intent: FloatArray) -> tuple[FloatArray, Flo
 class Classifier:
     """Runs one ONNX graph. Safe to share between threads; each call runs on the caller's thread."""
 
-    def __init__(self, model: Path, tokenizer: Path, reading: Reading, *, threads: int = 1) -> None:
+    def __init__(
+        self,
+        model: Path,
+        tokenizer: Path,
+        reading: Reading,
+        *,
+        threads: int = 1,
+        open_session: OpenSession = open_session,
+    ) -> None:
         self._reading = reading
         self._tokenizer = load_tokenizer(tokenizer, reading)
-        self._session = onnxruntime.InferenceSession(
-            str(model), session_options(threads), providers=["CPUExecutionProvider"]
-        )
+        self._session = open_session(model, threads)
 
     def encode(self, rendered: Rendered) -> Encoded:
         """The windows of one rendered post. Cuts the context to its own limit, never the post for the context."""

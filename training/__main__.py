@@ -13,7 +13,7 @@ from data.dependencies import MissingGroupError, needs_group
 from data.progress import progress_bar
 from data.rejects import SourceError
 from data.splits import SplitsError
-from models.bundle import DEFAULT_BUNDLE, BundleError, load_bundle
+from models.bundle import DEFAULT_BUNDLE, MODEL_FILE, BundleError, load_bundle
 from training.errors import TrainingError
 
 _RUN_EXAMPLES = """  python -m training run
@@ -33,6 +33,10 @@ def _add_recipe(verb: argparse.ArgumentParser) -> None:
         "--recipe", type=Path, default=Path("training/recipes/default.toml"), help="TOML file (%(default)s)"
     )
     verb.add_argument("--runs", type=Path, default=Path("runs"), help="where runs keep their state (%(default)s)")
+
+
+def _add_run_directory(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--run-dir", type=Path, metavar="DIR", help="a run's directory, instead of the recipe's own")
 
 
 def _verb(verbs: _Verbs, name: str, what: str, description: str, examples: str) -> argparse.ArgumentParser:
@@ -78,25 +82,52 @@ def _add_figures(verbs: _Verbs) -> None:
     figures.add_argument("--into", type=Path, metavar="PAGE", help="replace what stands between the marks of this page")
 
 
-def _add_comparison(verbs: _Verbs) -> None:
-    comparison = _verb(
+def _add_distill(verbs: _Verbs) -> None:
+    student = _verb(
         verbs,
-        "compare-int8",
-        "make and measure every way to INT8 on the graph of a run",
-        "Quantise the fp32 graph that a run left in every way that was considered, and measure each on the\n"
-        "development split, post by post on one thread: the figures of docs/decisions/0002.",
-        "  python -m training compare-int8\n  python -m training compare-int8 --run-dir runs/default-0123456789\n",
+        "distill",
+        "teach a network of fewer layers what a run's network says",
+        "Make a student of the network that a run left: some of its layers, taught by its logits and the labels.\n"
+        "For `plane --student`; no bundle is made. A student that was cut off goes on, --fresh starts anew.",
+        "  python -m training distill\n  python -m training distill --run-dir runs/default-0123456789 --fresh\n",
     )
-    _add_recipe(comparison)
-    comparison.add_argument(
-        "--run-dir", type=Path, metavar="DIR", help="a run's directory, instead of the recipe's own"
+    _add_recipe(student)
+    _add_run_directory(student)
+    student.add_argument(
+        "--student-recipe",
+        type=Path,
+        default=Path("training/recipes/student.toml"),
+        help="TOML file (%(default)s)",
     )
+    student.add_argument("--fresh", action="store_true", help="forget what an earlier sitting left")
+
+
+def _add_plane(verbs: _Verbs) -> None:
+    plane = _verb(
+        verbs,
+        "plane",
+        "make and measure every way to a faster model, and draw them",
+        "Make every graph that was considered of the weights that a run left, and measure latency and quality of each\n"
+        "on the development split: the figures of docs/model-speed.md and docs/decisions/0002.",
+        "  python -m training plane\n  python -m training plane --openvino --into docs/model-speed.md\n"
+        "  python -m training plane --read build/plane/plane.json --into docs/model-speed.md\n",
+    )
+    _add_recipe(plane)
+    _add_run_directory(plane)
+    plane.add_argument("--out", type=Path, default=Path("build/plane"), help="where the figures go (%(default)s)")
+    plane.add_argument("--into", type=Path, metavar="PAGE", help="put tables and picture into this page as well")
+    plane.add_argument("--student", type=Path, metavar="WEIGHTS", help="measure this student, made by `distill`, too")
+    plane.add_argument("--openvino", action="store_true", help="measure OpenVINO too (group openvino)")
+    plane.add_argument(
+        "--bundle", type=Path, default=DEFAULT_BUNDLE, help="whose graph is marked as the one that ships (%(default)s)"
+    )
+    plane.add_argument("--read", type=Path, metavar="FILE", help="measure nothing, draw this plane.json again")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description="Make a bundle from labelled posts.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for add in (_add_run, _add_figures, _add_comparison):
+    for add in (_add_run, _add_figures, _add_distill, _add_plane):
         add(verbs)
     return parser
 
@@ -151,21 +182,51 @@ def _figures(arguments: argparse.Namespace) -> dict[str, object]:
     return {"bundle": str(bundle.directory), "into": arguments.into and str(arguments.into)}
 
 
-def _compare(arguments: argparse.Namespace) -> dict[str, object]:
-    with needs_group("train", "Comparing ways to INT8"):
-        from training.comparison import compare_run, table
-        from training.recipe import read_recipe
-    measured = compare_run(
-        read_recipe(arguments.recipe), runs=arguments.runs, run=arguments.run_dir, watch=progress_bar
+def _distill(arguments: argparse.Namespace) -> dict[str, object]:
+    with needs_group("train", "Distilling a student"):
+        from training.recipe import read_recipe, read_student_recipe
+        from training.student import distill_run
+    student = distill_run(
+        read_recipe(arguments.recipe),
+        read_student_recipe(arguments.student_recipe),
+        runs=arguments.runs,
+        run=arguments.run_dir,
+        fresh=arguments.fresh,
+        watch=progress_bar,
     )
-    _say(table(measured))
-    return {"ways": [asdict(each) for each in measured]}
+    return {"weights": str(student.weights), **asdict(student.history[student.best_epoch - 1])}
+
+
+def _plane(arguments: argparse.Namespace) -> dict[str, object]:
+    with needs_group("train", "Measuring the plane"):
+        from training.plane import plane_of_run
+        from training.plane_page import put_plane, read_plane, render_tables, write_plane
+        from training.recipe import read_recipe
+    if arguments.read:
+        plane = read_plane(arguments.read)
+    else:
+        plane = plane_of_run(
+            read_recipe(arguments.recipe),
+            runs=arguments.runs,
+            run=arguments.run_dir,
+            student=arguments.student,
+            shipped=arguments.bundle / MODEL_FILE,
+            openvino=arguments.openvino,
+            watch=progress_bar,
+        )
+    lacking = write_plane(plane, arguments.out)
+    _say(render_tables(plane))
+    if lacking:
+        _say(lacking)
+    if arguments.into:
+        put_plane(plane, arguments.out, arguments.into)
+    return {"out": str(arguments.out), "into": arguments.into and str(arguments.into), **asdict(plane)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 0 done, 2 misuse or bad input."""
     arguments = _parser().parse_args(argv)
-    work = {"run": _run, "figures": _figures, "compare-int8": _compare}[arguments.verb]
+    work = {"run": _run, "figures": _figures, "distill": _distill, "plane": _plane}[arguments.verb]
     try:
         answer = work(arguments)
     except (MissingGroupError, SourceError, SplitsError, BundleError, TrainingError) as error:

@@ -16,7 +16,7 @@ from evaluation.temperature import fit_temperature
 from evaluation.thresholds import Fitted, fit_policy
 from models.bundle import Bundle, Encoder, Manifest
 from models.calibration import Calibration
-from models.classifier import Classifier
+from models.classifier import Classifier, Logits
 from models.guards import Guards
 from models.policy import Policy
 from models.predictor import Predictor, Scorer
@@ -48,9 +48,8 @@ class Proven:
     fitted: Fitted
 
 
-def fit_calibration(classifier: Classifier, posts: Sequence[LabelledPost]) -> Calibration:
-    """The temperatures of both heads on posts that trained and stopped nothing, from the exported session's scores."""
-    logits = classifier.logits([classifier.encode(render(post)) for post in posts])
+def fit_calibration(logits: Logits, posts: Sequence[LabelledPost]) -> Calibration:
+    """The temperatures of both heads from the exported session's logits of posts that trained and stopped nothing."""
     routes = np.array([ROUTES.index(post.route) for post in posts], dtype=np.int64)
     intents = np.array([INTENTS.index(post.intent) for post in posts], dtype=np.int64)
     return Calibration(
@@ -80,7 +79,8 @@ def measure_candidate(
 ) -> Candidate:
     """The candidate of a graph: calibrated on `temperature`, measured on `development`, blind to `calibration`."""
     classifier = Classifier(graph, tokenizer, recipe.reading)
-    calibration = fit_calibration(classifier, splits.part("temperature"))
+    posts = splits.part("temperature")
+    calibration = fit_calibration(classifier.logits([classifier.encode(render(post)) for post in posts]), posts)
     bundle = _unwritten(graph, recipe, precision, calibration)
     predictor = Predictor(bundle, classifier, guards)
     development = predict_posts(predictor, splits.part("development"))

@@ -28,32 +28,35 @@ def _environment() -> Environment:
     return environment
 
 
+def render_template(name: str, **values: Any) -> str:
+    """The template of that name filled with `values`."""
+    return _environment().get_template(name).render(values)
+
+
 def render_figures(policy: Policy, metrics: dict[str, Any]) -> str:
     """The figures and proofs of a bundle as Markdown: the same block in its card and in the project's README."""
     proofs = [explain(certificate) for certificate in policy.certificates]
-    return _environment().get_template("figures.md.j2").render(policy=policy, metrics=metrics, proofs=proofs)
+    return render_template("figures.md.j2", policy=policy, metrics=metrics, proofs=proofs)
 
 
 def render_card(manifest: Manifest, recipe: Recipe, policy: Policy, metrics: dict[str, Any]) -> str:
     """The card as Markdown."""
     proofs = [explain(certificate) for certificate in policy.certificates]
-    return (
-        _environment()
-        .get_template("card.md.j2")
-        .render(manifest=manifest, recipe=recipe, policy=policy, metrics=metrics, proofs=proofs)
+    return render_template(
+        "card.md.j2", manifest=manifest, recipe=recipe, policy=policy, metrics=metrics, proofs=proofs
     )
 
 
-def put_figures(page: str, figures: str) -> str:
-    """`page` with `figures` between its two marks, in place of what stood there.
+def put_figures(page: str, figures: str, marks: tuple[str, str] = (START_MARK, END_MARK)) -> str:
+    """`page` with `figures` between its two `marks`, in place of what stood there.
 
     Raises:
         TrainingError: when the page has no such marks.
     """
-    start, end = page.find(START_MARK), page.find(END_MARK)
+    start, end = page.find(marks[0]), page.find(marks[1])
     if not 0 <= start < end:
         raise TrainingError(
-            f"The figures could not be put in: the page has no lines {START_MARK} and {END_MARK} in this order. "
+            f"The figures could not be put in: the page has no lines {marks[0]} and {marks[1]} in this order. "
             "Write both where the figures belong."
         )
-    return f"{page[: start + len(START_MARK)]}\n{figures}{page[end:]}"
+    return f"{page[: start + len(marks[0])]}\n{figures}{page[end:]}"

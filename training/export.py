@@ -26,7 +26,8 @@ OPSET = 18
 FP32_FILE = "fp32.onnx"
 
 
-def _trace(network: Network, path: Path) -> None:
+def trace(network: Network, path: Path) -> Path:
+    """The path, which then holds the graph of `network` as torch writes it: nothing fused yet."""
     ids = torch.tensor([[2, 5, 3, 6, 3], [2, 7, 8, 3, 0]])  # any will do; small ones are in every vocabulary
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 1, 0]])
     types = torch.tensor([[0, 0, 0, 1, 1], [0, 0, 0, 0, 0]])
@@ -43,6 +44,7 @@ def _trace(network: Network, path: Path) -> None:
             opset_version=OPSET,
             dynamo=False,
         )
+    return path
 
 
 def export_fp32(network: Network, directory: Path) -> Path:
@@ -51,8 +53,7 @@ def export_fp32(network: Network, directory: Path) -> Path:
     Raises:
         ExportError: when attention was not fused in every layer, which would make the graph slow.
     """
-    traced, fused = directory / "traced.onnx", directory / FP32_FILE
-    _trace(network, traced)
+    traced, fused = trace(network, directory / "traced.onnx"), directory / FP32_FILE
     logging.getLogger("onnxruntime.transformers").setLevel(logging.ERROR)
     config = network.encoder.config
     model = optimize_model(

@@ -11,7 +11,7 @@ weights as one that was never cut off, because every random draw depends on (see
 import math
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ _SEED_STRIDE = 1_000_003
 """A prime larger than any number of steps: no two (seed, step) pairs share a seed."""
 
 State = dict[str, Any]
+Objective = Callable[[Tensor, Tensor, Batch], Tensor]
+"""The loss of one batch, from route logits `[n, 4]`, intent logits `[n, 21]` and the batch itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +144,31 @@ def measure(network: nn.Module, encoder: Encoder, examples: Sequence[Example]) -
     }
 
 
-class _Run:
-    """The training of one member with its state, from wherever that state is to the end."""
+def label_loss(settings: FinetuneRecipe) -> Objective:
+    """The objective of fine-tuning: cross-entropy of the true route, and with its weight that of the true intent."""
+
+    def loss(route: Tensor, intent: Tensor, batch: Batch) -> Tensor:
+        of_route = nn.functional.cross_entropy(route, batch.routes)
+        return of_route + settings.intent_loss_weight * nn.functional.cross_entropy(intent, batch.intents)
+
+    return loss
+
+
+class Run:
+    """The training of one network with its state, from wherever that state is to the end."""
 
     def __init__(
-        self, settings: FinetuneRecipe, seed: int, network: Network, encoder: Encoder, examples: Sequence[Example]
+        self,
+        settings: FinetuneRecipe,
+        seed: int,
+        network: Network,
+        *,
+        encoder: Encoder,
+        examples: Sequence[Example],
+        objective: Objective,
     ) -> None:
         self.settings, self.seed, self.encoder, self.examples = settings, seed, encoder, examples
-        self.network = network
+        self.network, self.objective = network, objective
         average = get_ema_multi_avg_fn(self.settings.average_decay)  # type: ignore[no-untyped-call]  # torch
         self.average = AveragedModel(network, multi_avg_fn=average)
         self.optimizer = _optimizer(network, self.settings)
@@ -162,6 +181,7 @@ class _Run:
         self.progress = _Progress()
 
     def state(self) -> State:
+        """All that `load` needs to go on exactly here."""
         return {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
@@ -171,6 +191,7 @@ class _Run:
         }
 
     def load(self, state: State) -> None:
+        """Nothing; the run stands where `state` was taken."""
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -191,12 +212,12 @@ class _Run:
                 yield self.encoder.batch(pairs, [(each.route, each.intent) for each in chosen])
 
     def train_on(self, batch: Batch) -> None:
+        """Nothing; one step was taken."""
         torch.manual_seed(self.seed * _SEED_STRIDE + self.progress.step)
         self.network.train()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.settings.bf16):
             route, intent = self.network(batch.input_ids, batch.attention_mask, batch.token_type_ids)
-        loss: Tensor = nn.functional.cross_entropy(route.float(), batch.routes)
-        loss = loss + self.settings.intent_loss_weight * nn.functional.cross_entropy(intent.float(), batch.intents)
+        loss = self.objective(route.float(), intent.float(), batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_norm)
@@ -246,7 +267,7 @@ def _optimizer(network: Network, settings: FinetuneRecipe) -> torch.optim.AdamW:
     )
 
 
-def _train_member(run: _Run, development: Sequence[Example], directory: Path, watched: Watched) -> Member:
+def train_to_end(run: Run, development: Sequence[Example], directory: Path, watched: Watched) -> Member:
     """The member that `run` trains to its end, its weights and state kept in `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
     checkpoint, best = directory / CHECKPOINT_FILE, directory / BEST_FILE
@@ -294,9 +315,11 @@ class _MemberWork:
         settings = self.recipe.finetune
         encoder = read_encoder(self.recipe, self.encoder_directory)
         network = build_network(self.encoder_directory, settings.dropout, self.recipe.seed)  # all start alike
-        run = _Run(settings, self.recipe.seed * MAX_MEMBERS + self.number, network, encoder, self.examples)
+        seed = self.recipe.seed * MAX_MEMBERS + self.number
+        objective = label_loss(settings)
+        run = Run(settings, seed, network, encoder=encoder, examples=self.examples, objective=objective)
         what = f"fine-tuning {self.number + 1} of {settings.members}"
-        return _train_member(run, self.development, self.directory, Watched(watch, what, self.checkpoint_every_s))
+        return train_to_end(run, self.development, self.directory, Watched(watch, what, self.checkpoint_every_s))
 
 
 def read_encoder(recipe: Recipe, encoder_directory: Path) -> Encoder:

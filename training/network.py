@@ -48,8 +48,8 @@ def build_network(encoder_directory: Path, dropout: float, seed: int) -> Network
     return Network(encoder_directory, dropout, "sdpa")
 
 
-def load_network(encoder_directory: Path, weights: Path) -> Network:
+def load_network(encoder_directory: Path, weights: Path, attention: Attention = "eager") -> Network:
     """A trained network to export, without dropout; `eager` attention is the form that graph fusion recognises."""
-    network = Network(encoder_directory, 0.0, "eager")
+    network = Network(encoder_directory, 0.0, attention)
     network.load_state_dict(torch.load(weights, weights_only=True))
     return network.eval()

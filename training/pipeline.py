@@ -35,7 +35,7 @@ from training.baseline import Baseline, train_baseline
 from training.candidates import Candidate, Proven, measure_candidate, prove
 from training.card import render_card
 from training.encoder import find_encoder
-from training.errors import ExportError
+from training.errors import ExportError, TrainingError
 from training.export import difference, export_fp32
 from training.figures import learning_curve
 from training.finetune import Finetuned, finetune
@@ -48,6 +48,7 @@ from training.recipe import Recipe, recipe_toml
 from training.tracking import Tracking, Untracked, flatten
 
 RUNS = Path("runs")
+INT8_FILE = "int8.onnx"
 _PARITY_POSTS = 200
 Say = Callable[[str], None]
 MEMBERS_AT_A_TIME = 4
@@ -70,6 +71,21 @@ def run_directory(recipe: Recipe, data_fingerprint: str, runs: Path = RUNS) -> P
     """Where a run of this recipe on these posts keeps its state: another recipe or other posts, another directory."""
     key = hashlib.sha256(f"{recipe_toml(recipe)}\n{data_fingerprint}\n{RENDERING_VERSION}".encode()).hexdigest()
     return runs / f"{recipe.name}-{key[:10]}"
+
+
+def find_left(name: str, directory: Path, recipe: Recipe) -> Path:
+    """The file of that name that a run left in its `directory`.
+
+    Raises:
+        TrainingError: when it is not there.
+    """
+    path = directory / name
+    if not path.is_file():
+        raise TrainingError(
+            f"There is no file {path}. Wanted: what a run of the recipe {recipe.name!r} leaves. Make it: "
+            "python -m training run. Or name another run: --run-dir DIR."
+        )
+    return path
 
 
 def git_commit() -> str:
@@ -116,7 +132,7 @@ def export(recipe: Recipe, encoder: Path, weights: Path, *, splits: Splits, dire
     refused: list[tuple[str, Comparison]] = []
     for excluded in EXCLUSIONS if recipe.precision == "int8" else ():
         say(f"Quantising to INT8, left in fp32: {excluded or 'nothing'}")
-        int8 = quantize_int8(fp32, directory / "int8.onnx", excluded)
+        int8 = quantize_int8(fp32, directory / INT8_FILE, excluded)
         candidate = measure_candidate(int8, tokenizer, "int8", recipe=recipe, splits=splits, guards=guards)
         comparison = compare(reference, candidate, recipe.gates, calibration_posts=len(splits.part("calibration")))
         if comparison.passed:

@@ -6,7 +6,7 @@ it is stands in `training/LOG.md`.
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,6 +17,7 @@ from models.policy import RiskBudget
 from training.errors import RecipeError
 
 DEFAULT_RECIPE = Path("training/recipes/default.toml")
+DEFAULT_STUDENT = Path("training/recipes/student.toml")
 
 MAX_MEMBERS = 16
 MAX_SEED = 2**32 - 1
@@ -27,6 +28,7 @@ Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
 Precision = Literal["fp32", "int8"]
 Sentence = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\r\n]+$")]
+Read = TypeVar("Read", bound=BaseModel)
 
 
 class _Value(BaseModel):
@@ -98,11 +100,42 @@ class Recipe(_Value):
     gates: Gates = Gates()
 
 
+class StudentRecipe(_Value):
+    """How a smaller network is made of a trained one; whatever is not here is as in the recipe of that one."""
+
+    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    """Which layers of the trained network it starts from, counted from 0, lowest first."""
+    epochs: Count
+    learning_rate: Positive
+    temperature: Positive
+    """Both networks' logits are divided by it before they are compared."""
+    label_share: Share
+    """What the true labels weigh in the loss; the rest is the trained network's say."""
+
+
 def _problem(error: ErrorDetails) -> str:
     field = ".".join(map(str, error["loc"]))
     if error["type"] == "missing":
         return f"{field} is missing"
     return f"{field} is {error['input']!r:.60}, {error['msg'][:1].lower()}{error['msg'][1:]}"
+
+
+def _read(path: Path, kind: type[Read], example: Path, option: str) -> Read:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return kind.model_validate(values)
+    except OSError as error:
+        raise RecipeError(
+            f"The recipe {path} could not be read: {error.strerror}. Wanted a TOML file. "
+            f"Give one with {option}, for example {example}."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(
+            f"The recipe {path} is not TOML: {error}. Wanted: TOML in UTF-8. Correct that place."
+        ) from None
+    except ValidationError as error:
+        problems = "; ".join(map(_problem, error.errors(include_url=False)))
+        raise RecipeError(f"The recipe {path} does not fit: {problems}. Compare it with {example}.") from None
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -111,21 +144,16 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         RecipeError: when the file is missing or not TOML, names an unknown field, or a value is out of range.
     """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Recipe.model_validate(values)
-    except OSError as error:
-        raise RecipeError(
-            f"The recipe {path} could not be read: {error.strerror}. Wanted a TOML file. "
-            f"Give one with --recipe, for example {DEFAULT_RECIPE}."
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(
-            f"The recipe {path} is not TOML: {error}. Wanted: TOML in UTF-8. Correct that place."
-        ) from None
-    except ValidationError as error:
-        problems = "; ".join(map(_problem, error.errors(include_url=False)))
-        raise RecipeError(f"The recipe {path} does not fit: {problems}. Compare it with {DEFAULT_RECIPE}.") from None
+    return _read(path, Recipe, DEFAULT_RECIPE, "--recipe")
+
+
+def read_student_recipe(path: Path) -> StudentRecipe:
+    """The recipe of a student in a TOML file.
+
+    Raises:
+        RecipeError: as `read_recipe`.
+    """
+    return _read(path, StudentRecipe, DEFAULT_STUDENT, "--student-recipe")
 
 
 def recipe_toml(recipe: Recipe) -> str:

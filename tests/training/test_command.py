@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from shutil import copyfile
 
 import pytest
 
@@ -12,10 +13,13 @@ from models.bundle import load_bundle
 from tests.training.whole_run import WholeRun
 from training.__main__ import main
 from training.card import END_MARK, START_MARK
+from training.export import FP32_FILE
+from training.finetune import AVERAGE_FILE, Finetuned
+from training.plane_page import JSON_FILE, MARKS, read_plane, render_tables
 from training.recipe import Recipe, recipe_toml
 
 ROOT = Path(__file__).parents[2]
-VERBS = ("run", "figures", "compare-int8")
+VERBS = ("run", "figures", "distill", "plane")
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -36,7 +40,9 @@ def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(verb in told for verb in VERBS)
 
 
-@pytest.mark.parametrize("words", [[], ["fly"], ["run", "--wings"], ["compare-int8", "extra"], ["figures", "--into"]])
+@pytest.mark.parametrize(
+    "words", [[], ["fly"], ["run", "--wings"], ["plane", "extra"], ["distill", "--wings"], ["figures", "--into"]]
+)
 def test_misuse_ends_with_2_and_says_how_it_is_used(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(words)
@@ -55,7 +61,7 @@ def ended_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return captured.err
 
 
-@pytest.mark.parametrize("verb", ["run", "compare-int8"])
+@pytest.mark.parametrize("verb", ["run", "distill", "plane"])
 def test_a_missing_recipe_ends_with_2(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ended_with_2([verb, "--recipe", str(tmp_path / "gone.toml")], capsys) == (
         f"The recipe {tmp_path / 'gone.toml'} could not be read: No such file or directory. Wanted a TOML file. "
@@ -141,7 +147,7 @@ runpy.run_module("training", run_name="__main__", alter_sys=True)
 """
 
 
-@pytest.mark.parametrize("verb", ["run", "compare-int8"])
+@pytest.mark.parametrize("verb", ["run", "distill", "plane"])
 def test_a_missing_group_is_answered_with_the_command_to_type(verb: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TORCH, verb],
@@ -151,7 +157,7 @@ def test_a_missing_group_is_answered_with_the_command_to_type(verb: str) -> None
         text=True,
         check=False,
     )
-    purpose = {"run": "Training", "compare-int8": "Comparing ways to INT8"}[verb]
+    purpose = {"run": "Training", "distill": "Distilling a student", "plane": "Measuring the plane"}[verb]
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         f"{purpose} needs `torch`, which is not installed here. It belongs to the group `train`. "
@@ -179,3 +185,35 @@ def test_a_page_that_is_not_there_ends_with_2(
     assert told == (
         f"The file {tmp_path / 'gone.md'} could not be read or written: No such file or directory. Check the path.\n"
     )
+
+
+def test_a_student_is_distilled_and_the_plane_measured_drawn_and_put_into_a_page(
+    fp32: Path,
+    finetuned: Finetuned,
+    recipe: Recipe,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("training.plane_page.take_picture", lambda *_: None)
+    (tmp_path / "mine.toml").write_text(recipe_toml(recipe), encoding="utf-8")
+    (tmp_path / "student.toml").write_text(
+        "layers = [1]\nepochs = 1\nlearning_rate = 1e-3\ntemperature = 2.0\nlabel_share = 0.5\n", encoding="utf-8"
+    )
+    for file, name in ((finetuned.weights, AVERAGE_FILE), (fp32, FP32_FILE)):
+        copyfile(file, tmp_path / name)
+    given = ["--recipe", str(tmp_path / "mine.toml"), "--run-dir", str(tmp_path)]
+    assert main(["distill", *given, "--student-recipe", str(tmp_path / "student.toml")]) == 0
+    student = json.loads(capsys.readouterr().out)
+    assert (student["epoch"], Path(student["weights"]).parent.parent) == (1, tmp_path)
+
+    out, page = tmp_path / "out", tmp_path / "speed.md"
+    page.write_text(f"{MARKS[0]}\n{MARKS[1]}\n", encoding="utf-8")
+    assert main(["plane", *given, "--student", student["weights"], "--out", str(out)]) == 0
+    measured = json.loads(capsys.readouterr().out)
+    assert [way["name"] for way in measured["ways"]][-1] == "student, static, scaled by token"
+    assert main(["plane", "--read", str(out / JSON_FILE), "--out", str(out), "--into", str(page)]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {**measured, "into": str(page)}
+    assert render_tables(read_plane(out / JSON_FILE)) in captured.err
+    assert "| student, fp32" in page.read_text(encoding="utf-8")
