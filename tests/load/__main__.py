@@ -5,6 +5,7 @@ People's text goes to stderr; the last line of stdout is one JSON object. Exit c
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -13,6 +14,11 @@ from pathlib import Path
 
 from tests.load.drills import DRILLS, make_place
 from tests.load.posting import corpus_posts
+
+
+def _end(number: int, _: object) -> None:
+    """Ends the drill as Ctrl-C does, so that it does not leave its server running."""
+    raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     drill = DRILLS[arguments.drill]
     print(drill.__doc__, file=sys.stderr)
+    signal.signal(signal.SIGTERM, _end)
     with tempfile.TemporaryDirectory() as directory:
         report, passed = drill(make_place(Path(directory)), corpus_posts(), arguments.seconds)
     began = datetime.now(UTC).isoformat(timespec="seconds")
