@@ -18,7 +18,7 @@ from tests.load.posting import corpus_posts
 
 def _end(number: int, _: object) -> None:
     """Ends the drill as Ctrl-C does, so that it does not leave its server running."""
-    raise KeyboardInterrupt(signal.Signals(number).name)
+    raise SystemExit(128 + number)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
