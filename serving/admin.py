@@ -73,7 +73,7 @@ def add_admin_routes(app: FastAPI, service: Service, changeover: Changeover, all
     @app.post(
         "/v1/admin/reload",
         summary="Load a bundle and put it in service",
-        openapi_extra=body_of(ReloadRequest),
+        openapi_extra=body_of(ReloadRequest, timed=False),
         **options(*_RELOAD_ERRORS),
     )
     async def reload(request: Request) -> ReloadResponse:

@@ -17,6 +17,7 @@ from serving.auth import BEARER, HEADER, KeyRing, Scope, sent_key
 from serving.changeover import BundleLoader, Changeover
 from serving.dialects import add_dialects, error_writer
 from serving.dialects.host import Host
+from serving.door import Door
 from serving.errors import (
     PREDICT_ERRORS,
     AdminClosedError,
@@ -32,7 +33,7 @@ from serving.journal.journal import AnyJournal, make_journal
 from serving.lineup import Lineup
 from serving.metrics import Metrics
 from serving.observer import Observer, record_of
-from serving.openapi import DESCRIPTION, INTERFACE_VERSION, body_of, describe, responses_of
+from serving.openapi import DESCRIPTION, INTERFACE_VERSION, body_of, describe, judges, responses_of
 from serving.quotas import Quotas
 from serving.requests import parse
 from serving.service import PredictorLoader, Service
@@ -267,6 +268,8 @@ def create_app(
     )
     add_admin_routes(app, service, changeover, _needs_admin(keys))
     _add_pages(app)
+    judging = {getattr(route, "path", ""): route for route in app.routes if judges(route)}
+    app.add_middleware(Door, service=service, routes=judging, write=write)
     app.add_middleware(
         Observer,
         metrics=metrics,

@@ -38,10 +38,7 @@ class Intake:
                 is too large, too late or declared as something else.
         """
         record = record_of(request)
-        timeout_ms = read_timeout_ms(request)
-        if timeout_ms is not None:
-            later_ms = max(0, self.settings.request_timeout_ms - timeout_ms)
-            record.deadline_s -= later_ms / 1_000
+        record.heed(read_timeout_ms(request.headers))
         self.service.check(deadline_s=record.deadline_s)  # a server that cannot answer does not read
         self.quotas.look(record.key)
         return await read_body(

@@ -33,13 +33,14 @@ _RECORD = "signalbox.record"
 
 @dataclass(slots=True)
 class RequestRecord:
-    """What is kept of one request while it runs. `deadline_s` is a time of the event loop's clock.
+    """What is kept of one request while it runs. `came_s` and `deadline_s` are times of the event loop's clock.
 
     `key` is the entry of its key, where one was asked for; `headers` are added to its answer, and `timing` where it was
     judged.
     """
 
     request_id: str
+    came_s: float
     deadline_s: float
     route: str = UNMATCHED
     started_at: float = field(default_factory=perf_counter)
@@ -50,6 +51,11 @@ class RequestRecord:
     key: KeyEntry | None = None
     headers: dict[str, str] = field(default_factory=dict)
     timing: Timing | None = None
+
+    def heed(self, timeout_ms: int | None) -> None:
+        """Nothing; brings the deadline forward to what the caller asked for. Never puts it off."""
+        if timeout_ms is not None:
+            self.deadline_s = min(self.deadline_s, self.came_s + timeout_ms / 1_000)
 
     @property
     def caller(self) -> Caller:
@@ -110,10 +116,8 @@ class Observer:
         self._access_log = access_log
 
     def _begin(self, scope: Scope) -> RequestRecord:
-        record = RequestRecord(
-            request_id=_request_id(scope),
-            deadline_s=asyncio.get_running_loop().time() + self._timeout_s,
-        )
+        came_s = asyncio.get_running_loop().time()
+        record = RequestRecord(_request_id(scope), came_s, came_s + self._timeout_s)
         scope[_RECORD] = record
         return record
 

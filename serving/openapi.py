@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
+from starlette.routing import BaseRoute
 
 from serving.errors import ApiError
 from serving.requests import MAX_TIMEOUT_MS, TIMEOUT_HEADER
@@ -62,6 +63,12 @@ def body_of(model: type[BaseModel], *, timed: bool = True) -> dict[str, Any]:
     }
     body = {"required": True, "content": {"application/json": {"schema": schema}}}
     return {"parameters": [timeout] if timed else [], "requestBody": body}
+
+
+def judges(route: BaseRoute) -> bool:
+    """True for a route that judges posts, and so heeds the header that bounds its time."""
+    described = getattr(route, "openapi_extra", None) or {}
+    return any(each["name"] == TIMEOUT_HEADER for each in described.get("parameters", ()))
 
 
 def responses_of(*errors: type[ApiError], shape: type[BaseModel] = ErrorResponse) -> dict[int | str, dict[str, Any]]:

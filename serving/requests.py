@@ -12,6 +12,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 
 from serving.errors import (
@@ -61,13 +62,13 @@ _ALLOWED_TIMEOUT = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
 MAX_TIMEOUT_MS = 600_000
 
 
-def read_timeout_ms(request: Request) -> int | None:
+def read_timeout_ms(headers: Headers) -> int | None:
     """The milliseconds within which the client wants its answer; `None` where it says nothing.
 
     Raises:
         InvalidPostError: when it says something else than one whole number of 1 to 600,000.
     """
-    said = request.headers.getlist(TIMEOUT_HEADER)
+    said = headers.getlist(TIMEOUT_HEADER)
     if not said:
         return None
     if len(said) == 1 and _ALLOWED_TIMEOUT.fullmatch(said[0]) and int(said[0]) <= MAX_TIMEOUT_MS:

@@ -332,6 +332,24 @@ def test_what_does_not_fit_the_queue_is_refused_with_the_time_to_come_again(serv
 
 
 @pytest.mark.parametrize("path", [PREDICT, BATCH])
+def test_under_overload_a_request_is_turned_away_before_its_key_and_its_body(serve: Serve, path: str) -> None:
+    def never() -> Message:
+        raise AssertionError("the body was asked for")
+
+    classifier = GatedClassifier()
+    with serve(classifier, workers=1, queue_posts=1, max_batch_posts=1) as client, ThreadPoolExecutor(1) as pool:
+        running = pool.submit(client.post, PREDICT, json={"text": GATE_WORD})
+        assert classifier.entered.wait(WAIT_S)
+        check_error(call(client, path, never), 429, "overloaded")
+        check_error(client.get(path), 405, "method_not_allowed")
+        headers = {"X-Request-Timeout-Ms": "soon"}
+        check_error(client.post(path, json=body_for(path, SECRET), headers=headers), 422, "invalid_post")
+        assert f'signalbox_requests_total{{route="{path}",status="429"}} 1.0' in client.get("/metrics").text
+        classifier.gate.set()
+        assert running.result(WAIT_S).status_code == 200
+
+
+@pytest.mark.parametrize("path", [PREDICT, BATCH])
 def test_an_exception_that_nobody_expected_is_answered_without_its_text(serve: Serve, path: str) -> None:
     with serve(FaultyClassifier()) as client:
         check_error(client.post(path, json=body_for(path, f"{FAULT_WORD} {SECRET}")), 500, "internal_error")

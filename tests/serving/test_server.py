@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 from httpx2 import Client, Response
 
-from serving.server import address_of, listen
+from serving.server import SWITCH_INTERVAL_S, address_of, listen, quick_switches
 from serving.settings import Settings, SettingsError
 from tests.serving.clients import PATIENT_MS, WAIT_S
 from tests.serving.gates import GATE_WORD
@@ -152,3 +152,10 @@ def test_an_address_of_the_sixth_internet_protocol_is_said_in_brackets() -> None
             return ("::1", 8000, 0, 0)
 
     assert address_of(cast(socket.socket, Listener())) == "http://[::1]:8000"
+
+
+def test_while_it_serves_no_thread_waits_long_for_the_interpreter() -> None:
+    before_s = sys.getswitchinterval()
+    with quick_switches():
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_INTERVAL_S)
+    assert sys.getswitchinterval() == before_s
