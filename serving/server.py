@@ -28,8 +28,8 @@ from serving.settings import Settings, SettingsError, variable
 _BACKLOG_CONNECTIONS = 2048
 """uvicorn's own default."""
 SWITCH_INTERVAL_S = 0.0001
-"""Python's own is 5 ms: so long a worker with a post could wait for the event loop, or it for a post being read. With this
-one a post took 9 to 17 % less and no more CPU (`docs/decisions/0017`)."""
+"""Python's own is 5 ms: so long a worker with a post could wait for the event loop, or it for a post being read. With
+this one a post took 9 to 17 % less time and no more CPU (`docs/decisions/0017`)."""
 
 
 def listen(settings: Settings) -> socket.socket:

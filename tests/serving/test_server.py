@@ -96,7 +96,7 @@ def test_a_second_signal_does_not_wait_for_what_is_in_flight() -> None:
 def test_the_server_says_neither_what_it_runs_on_nor_more_than_json(serving_address: str) -> None:
     with Client(base_url=serving_address) as client:
         headers = client.post("/v1/predict", json={"text": "thanks"}).headers
-        assert set(headers) == {"date", "content-length", "content-type", "x-request-id"}
+        assert set(headers) == {"date", "content-length", "content-type", "x-request-id", "server-timing"}
 
 
 def exchange(address: str, request: bytes) -> bytes:
