@@ -38,6 +38,19 @@ def answers(model: ServedModel, posts: Sequence[Post], predictions: Sequence[Pre
     ]
 
 
+async def _answered(
+    parts: Sequence[Part], posts: Sequence[Post], predicted: Sequence[Sequence[Prediction]]
+) -> dict[int, PredictResponse]:
+    """The answers by the places of their posts. The loop is given back after each: a batch must not hold up others."""
+    answered: dict[int, PredictResponse] = {}
+    for part, predictions in zip(parts, predicted, strict=True):
+        for place, prediction in zip(part.places, predictions, strict=True):
+            if answered:
+                await asyncio.sleep(0)
+            (answered[place],) = answers(part.model, [posts[place]], [prediction])
+    return answered
+
+
 class Service:
     """The lineup and its state: starting, then ready or failed, then draining. `settled` is set once it is decided."""
 
@@ -157,11 +170,9 @@ class Service:
         lineup = self.lineup()
         parts = lineup.split(posts, mixed=mixed, version=version)
         predicted = await self._predict(parts, posts, deadline_s=deadline_s, bulk=bulk, timing=timing)
-        answered: dict[int, PredictResponse] = {}
-        for part, predictions in zip(parts, predicted, strict=True):
-            its_posts = [posts[place] for place in part.places]
-            given = answers(part.model, its_posts, predictions)
-            answered.update(zip(part.places, given, strict=True))
+        answered = await _answered(parts, posts, predicted)
+        for part, predictions in zip(parts, predicted, strict=True):  # without a pause: all are on record, or none
+            its_posts, given = [posts[place] for place in part.places], [answered[place] for place in part.places]
             lane: Lane = "canary" if part.canary else "live"
             self._journal.append(
                 entries_of(its_posts, predictions, given, caller=caller, predictor=part.model.predictor, lane=lane)
