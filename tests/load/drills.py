@@ -33,8 +33,10 @@ WRITTEN_WITHIN_S = 60.0
 """For the journal to catch up: twice its longest wait between two tries."""
 LOST_AT_MOST_S = 5.0
 """What kill -9 may take: a journal that is later than this says of itself that it is behind."""
-REFUSALS = {"not_ready", "no_answer:ConnectError"}
-"""How a server that stops may refuse; anything else broke off in the middle."""
+REFUSALS = {"not_ready", "no_answer:ConnectError", "no_answer:ReadError", "no_answer:RemoteProtocolError"}
+"""How a server that stops may refuse. A request sent at the instant in which the server closes an idle connection is
+met by its end or a reset (RFC 9112, section 9.5): it was never read. One that was judged and then broken off stands in
+the journal without an answer, which no drill lets pass."""
 Report = dict[str, Any]
 
 

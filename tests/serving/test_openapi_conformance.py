@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, Phase, settings
+
+pytest.importorskip("schemathesis", reason="group dev")
+import schemathesis
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
