@@ -5,6 +5,7 @@ the very end, or not at all. Every change is logged with who asked for it, and c
 """
 
 import asyncio
+import ctypes
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -63,6 +64,16 @@ def _check_name(new: ServedModel, lineup: Lineup) -> None:
                 f"{new.versions.model}, policy {new.versions.policy}. Wanted: a version of its own, since answers name "
                 "nothing else. Make it with `python -m training run`, and give a changed policy another version."
             )
+
+
+def return_freed_memory() -> None:
+    """Nothing; gives what a released model took back to the system, where the C library can be told to (glibc).
+
+    It keeps it otherwise, torn into pieces that the next model does not fit: measured in docs/operations.md.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 class Changeover:
@@ -140,7 +151,10 @@ class Changeover:
                 LOG.error("reload_refused", extra={"fields": {"by": by, "problem": error.detail}})
                 raise
             self._metrics.observe_reload(taken=True)
-            return self._swap("reload", lineup, self._joined(asked, model, lineup), by), golden
+            after = self._swap("reload", lineup, self._joined(asked, model, lineup), by)
+            del model, lineup
+            await asyncio.to_thread(return_freed_memory)
+            return after, golden
 
     def _joined(self, asked: ReloadRequest, model: ServedModel, lineup: Lineup) -> Lineup:
         if asked.role == "champion":
