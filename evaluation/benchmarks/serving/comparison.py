@@ -10,7 +10,7 @@ from pathlib import Path
 
 from data.dependencies import needs_group
 from data.progress import progress_bar
-from evaluation.benchmarks.serving.bare import BareModel, cores
+from evaluation.benchmarks.serving.bare import BareModel
 from evaluation.benchmarks.serving.contenders import (
     OWN,
     PEERS,
@@ -38,6 +38,7 @@ from evaluation.benchmarks.serving.measurement import (
     describe,
     measure,
 )
+from evaluation.benchmarks.serving.peers.model import cores
 from evaluation.benchmarks.serving.results import Benchmark, Machine, Server
 from evaluation.benchmarks.serving.workload import Item, draw_items, draw_repeats, write_bodies, write_items
 from models.bundle import Bundle

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.benchmarks.serving.environments import program_of
+from evaluation.benchmarks.serving.peers.model import cores
 from evaluation.benchmarks.serving.workload import Item, own_body, pair_of
 
 ROOT = Path(__file__).parents[3]
@@ -28,11 +29,13 @@ QUIET = {
     "INFINITY_ANONYMOUS_USAGE_STATS": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "OMP_NUM_THREADS": "1",
+    "RAY_AUTH_MODE": "disabled",
     "ORT_DISABLE_TELEMETRY": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     "TOKENIZERS_PARALLELISM": "false",
+    "UVICORN_LOG_LEVEL": "warning",
 }
-"""Nothing is reported home, nothing is fetched, and no library starts threads of its own."""
+"""Nothing is reported home, fetched or logged for each request, and no library starts threads of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ def _python(name: str) -> str:
 LITSERVE = Contender(
     name="litserve",
     package="litserve",
-    configuration="2 worker processes on 1 thread each, batches of up to 8 of what waits, no time spent waiting",
+    configuration="a worker process a core on 1 thread each, no batches: its workers would poll for them",
     does=_MODEL_ALONE,
     command=lambda place: [_python("litserve"), "-m", f"{_PEERS}.litserve_server", str(place.port)],
     path="/predict",
@@ -137,7 +140,7 @@ LITSERVE = Contender(
 BENTOML = Contender(
     name="bentoml",
     package="bentoml",
-    configuration="2 worker processes on 1 thread each, adaptive batching of up to 8 within 50 ms",
+    configuration="a worker process a core on 1 thread each, adaptive batching of up to 8 within 50 ms",
     does=_MODEL_ALONE,
     command=lambda place: [
         str(program_of("bentoml", "bentoml")),
@@ -152,12 +155,14 @@ BENTOML = Contender(
 RAY = Contender(
     name="ray",
     package="ray",
-    configuration="2 replicas on 1 thread each, batches of up to 8 of what waits, no time spent waiting; no dashboard",
+    configuration="a replica a core on 1 thread each, batches of up to 8 of what waits, no wait for more; no dashboard",
     does=_MODEL_ALONE,
     command=lambda place: [_python("ray"), "-m", f"{_PEERS}.ray_app", str(place.port)],
     path="/predict",
     body=_pair,
     label_of=lambda answer: str(answer["label"]),
+    # Ray's own switch for few large processes that answer many requests; and one HTTP proxy serves them.
+    environment={"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"},
     ready_within_s=120.0,
 )
 
@@ -173,8 +178,8 @@ def _mlserver_body(item: Item) -> str:
 MLSERVER = Contender(
     name="mlserver",
     package="mlserver",
-    configuration="2 parallel workers on 1 thread each; adaptive batching off as by default: even a lone request would "
-    "wait out its window",
+    configuration="a parallel worker a core on 1 thread each; adaptive batching off as by default: even a lone request "
+    "would wait out its window",
     does=_MODEL_ALONE,
     prepare=lambda place: [
         _python("mlserver"),
@@ -193,12 +198,12 @@ MLSERVER = Contender(
 MLFLOW = Contender(
     name="mlflow",
     package="mlflow",
-    configuration="mlflow models serve with 2 worker processes on 1 thread each; it has no batching",
+    configuration="mlflow models serve with a worker process a core on 1 thread each; it has no batching",
     does=_MODEL_ALONE,
     prepare=lambda place: [_python("mlflow"), "-m", f"{_PEERS}.mlflow_files", str(place.directory / "model")],
     command=lambda place: [
         *(str(program_of("mlflow", "mlflow")), "models", "serve", "--model-uri", str(place.directory / "model")),
-        *("--env-manager", "local", "--host", "127.0.0.1", "--port", str(place.port), "--workers", "2"),
+        *("--env-manager", "local", "--host", "127.0.0.1", "--port", str(place.port), "--workers", str(cores())),
     ],
     path="/invocations",
     body=lambda item: json.dumps(
@@ -220,10 +225,13 @@ INFINITY = Contender(
     "the `logits` that its classifier reads; it takes one text, so the context follows [SEP] in it and the model "
     "reads both as one segment",
     does=_MODEL_ALONE,
-    prepare=lambda place: [_python("infinity"), "-m", f"{_PEERS}.infinity_files", str(place.directory / "model")],
+    prepare=lambda place: [_python("infinity"), "-m", f"{_PEERS}.infinity_files", str(place.directory)],
     command=lambda place: [
-        *(str(program_of("infinity", "infinity_emb")), "v2", "--model-id", str(place.directory / "model")),
-        *("--engine", "optimum", "--device", "cpu", "--batch-size", "8", "--no-model-warmup", "--no-bettertransformer"),
+        # It runs in that directory, and must: given by its path, optimum looks for the graph by that path as a name.
+        *(str(program_of("infinity", "infinity_emb")), "v2", "--model-id", "."),
+        *("--engine", "optimum", "--device", "cpu", "--batch-size", "8", "--no-model-warmup", "--log-level", "error"),
+        # The graph is fused and quantised as it is, and shall be the same for all.
+        *("--onnx-disable-optimize", "--no-bettertransformer"),
         *("--served-model-name", "routes", "--host", "127.0.0.1", "--port", str(place.port)),
     ],
     path="/classify",

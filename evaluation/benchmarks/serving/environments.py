@@ -5,6 +5,7 @@ every version pinned; no package for graphics cards may come along.
 """
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,8 @@ REQUIREMENTS = Path(__file__).parent / "requirements"
 CACHE = Path(".cache/bench")
 INSTALL_S = 1_800
 """The largest (infinity, with torch) is 1.5 GB; a slow line takes minutes for it."""
-_FOR_GRAPHICS_CARDS = ("nvidia_", "triton", "cuda_")
+_FOR_GRAPHICS_CARDS = re.compile(r"nvidia-(?!ml-py$)|triton$|cuda-")
+"""What a CUDA build of torch brings; `nvidia-ml-py`, which BentoML asks for, is 50 KB of Python."""
 Say = Callable[[str], None]
 
 
@@ -50,14 +52,16 @@ def _pip(directory: Path, *arguments: str) -> None:
         raise InstallError(f"pip ended with {done.returncode}: {done.stderr.strip()[-400:] or 'it said nothing'}")
 
 
+def is_for_graphics_cards(package: str) -> bool:
+    """True for a package that only a CUDA build needs, by its name."""
+    return bool(_FOR_GRAPHICS_CARDS.match(package.replace("_", "-").lower()))
+
+
 def _check_no_graphics(directory: Path) -> None:
-    found = [
-        path.name
-        for path in directory.glob("lib/*/site-packages/*.dist-info")
-        if path.name.lower().startswith(_FOR_GRAPHICS_CARDS)
-    ]
+    names = (path.name.partition("-")[0] for path in directory.glob("lib/*/site-packages/*.dist-info"))
+    found = sorted(name for name in names if is_for_graphics_cards(name))
     if found:
-        raise InstallError(f"packages for graphics cards came along: {', '.join(sorted(found)[:3])}")
+        raise InstallError(f"packages for graphics cards came along: {', '.join(found[:3])}")
 
 
 def _remove_old(directory: Path, name: str) -> None:

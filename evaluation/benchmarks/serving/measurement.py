@@ -7,6 +7,7 @@ the bare model again.
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -256,7 +257,8 @@ def start(contender: Contender, setting: Setting) -> tuple[AbstractContextManage
         NotStartedError: when what it serves could not be laid out.
     """
     directory = (setting.cache / "run" / contender.name).absolute()
-    directory.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(directory, ignore_errors=True)  # what a run before this one laid out there
+    directory.mkdir(parents=True)
     place = Place(free_port(), directory, setting.bundle.absolute())
     environment = {**(_peer_environment(contender, place) if contender.is_peer else {}), **contender.environment}
     _prepare(contender, place, environment)

@@ -2,10 +2,10 @@
 
 import bentoml
 
-from evaluation.benchmarks.serving.peers.model import Pair, RouteModel, Verdict
+from evaluation.benchmarks.serving.peers.model import Pair, RouteModel, Verdict, cores
 
 
-@bentoml.service(workers=2, traffic={"timeout": 30})
+@bentoml.service(workers=cores(), traffic={"timeout": 30}, logging={"access": {"enabled": False}})
 class Routes:
     """The model behind BentoML: one worker process a core, adaptive batching within 50 ms."""
 

@@ -48,10 +48,10 @@ SPECIAL = {
 
 if __name__ == "__main__":
     bundle, directory = Path(os.environ[BUNDLE]), Path(sys.argv[1])
-    (directory / "onnx").mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     graph = onnx.load(bundle / "model.onnx")
     rename_output(graph, "route", "logits")
-    onnx.save(graph, directory / "onnx" / "model.onnx")
+    onnx.save(graph, directory / "model.onnx")
     shutil.copyfile(bundle / "tokenizer.json", directory / "tokenizer.json")
     for name, content in (
         ("config.json", CONFIGURATION),

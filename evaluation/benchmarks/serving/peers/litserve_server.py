@@ -4,13 +4,15 @@ import sys
 
 import litserve
 
-from evaluation.benchmarks.serving.peers.model import Pair, RouteModel, Verdict
-
-CORES = 2
+from evaluation.benchmarks.serving.peers.model import Pair, RouteModel, Verdict, cores
 
 
 class RouteApi(litserve.LitAPI):
-    """The model behind LitServe, batched."""
+    """The model behind LitServe, a post at a time.
+
+    Its workers poll for the posts of a batch, a thousand times a second and more: batches of 8 gathered within 1 ms
+    took 20 ms of CPU a post at 60 posts a second, none at all 10 ms, its `fast_queue` 11 ms (in turns, busy machine).
+    """
 
     def setup(self, device: str) -> None:  # noqa: ARG002 (LitServe's signature)
         """Loads the model in a worker."""
@@ -20,17 +22,9 @@ class RouteApi(litserve.LitAPI):
         """The pair as it came."""
         return request
 
-    def batch(self, inputs: list[Pair]) -> list[Pair]:
-        """The pairs of a batch."""
-        return inputs
-
-    def predict(self, pairs: list[Pair]) -> list[Verdict]:
-        """A verdict for each pair."""
-        return self.model.judge(pairs)
-
-    def unbatch(self, output: list[Verdict]) -> list[Verdict]:
-        """The verdicts of a batch."""
-        return output
+    def predict(self, pair: Pair) -> Verdict:
+        """The verdict for a pair."""
+        return self.model.judge([pair])[0]
 
     def encode_response(self, output: Verdict) -> Verdict:
         """The verdict as it is."""
@@ -38,7 +32,5 @@ class RouteApi(litserve.LitAPI):
 
 
 if __name__ == "__main__":
-    # A batch of 8 takes what waits; no time is spent waiting for more.
-    api = RouteApi(max_batch_size=8, batch_timeout=0.0)
-    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=CORES, timeout=30)
+    server = litserve.LitServer(RouteApi(), accelerator="cpu", workers_per_device=cores(), timeout=30)
     server.run(host="127.0.0.1", port=int(sys.argv[1]), generate_client_file=False, log_level="warning")

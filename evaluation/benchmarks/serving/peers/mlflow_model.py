@@ -19,7 +19,7 @@ class Routes(PythonModel):
         """The labels of the pairs, which come as a data frame of two columns."""
         columns = zip(model_input["text"], model_input["context"], strict=True)
         pairs: list[Pair] = [{"text": text, "context": context} for text, context in columns]
-        return [verdict["label"] for verdict in self.model.judge(pairs)]
+        return [str(verdict["label"]) for verdict in self.model.judge(pairs)]
 
 
 mlflow.models.set_model(Routes())

@@ -4,6 +4,8 @@ import json
 import sys
 from pathlib import Path
 
+from evaluation.benchmarks.serving.peers.model import cores
+
 if __name__ == "__main__":
     directory, port = Path(sys.argv[1]), int(sys.argv[2])
     directory.mkdir(parents=True, exist_ok=True)
@@ -15,6 +17,6 @@ if __name__ == "__main__":
         "max_batch_time": 0,
     }
     ports = {"http_port": port, "grpc_port": port + 1, "metrics_port": port + 2}
-    server = {"host": "127.0.0.1", "parallel_workers": 2, "debug": False, **ports}
+    server = {"host": "127.0.0.1", "parallel_workers": cores(), "debug": False, **ports}
     (directory / "model-settings.json").write_text(json.dumps(model, indent=2) + "\n", encoding="utf-8")
     (directory / "settings.json").write_text(json.dumps(server, indent=2) + "\n", encoding="utf-8")

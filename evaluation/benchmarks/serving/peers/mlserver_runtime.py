@@ -19,7 +19,7 @@ class Routes(MLModel):
         """The labels of the pairs in a request, which may be a batch that MLServer put together."""
         texts, contexts = (StringCodec.decode_input(each) for each in payload.inputs)
         pairs: list[Pair] = [{"text": text, "context": context} for text, context in zip(texts, contexts, strict=True)]
-        labels = [verdict["label"] for verdict in self.model.judge(pairs)]
+        labels = [str(verdict["label"]) for verdict in self.model.judge(pairs)]
         return InferenceResponse(
             model_name=self.name, id=payload.id, outputs=[StringCodec.encode_output("label", labels)]
         )

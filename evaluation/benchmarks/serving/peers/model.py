@@ -7,7 +7,6 @@ is padded to its longest post, as that peer's users would do; one post runs as i
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 import onnxruntime
@@ -20,18 +19,15 @@ WINDOW_TOKENS = 256
 """The window of the bundle that ships; every post of the load fits it."""
 
 
-class Pair(TypedDict):
-    """A post as the model reads it, rendered by whoever sends it."""
-
-    text: str
-    context: str
+def cores() -> int:
+    """Cores that this process may use: as many workers keep them busy."""
+    return len(os.sched_getaffinity(0))
 
 
-class Verdict(TypedDict):
-    """The most probable route and its probability."""
-
-    label: str
-    score: float
+Pair = dict[str, str]
+"""A post as the model reads it, rendered by whoever sends it: `text` and `context`."""
+Verdict = dict[str, str | float]
+"""The most probable route and its probability: `label` and `score`."""
 
 
 class RouteModel:

@@ -7,12 +7,14 @@ import ray
 from ray import serve
 from starlette.requests import Request
 
-from evaluation.benchmarks.serving.peers.model import Pair, RouteModel, Verdict
+from evaluation.benchmarks.serving.peers.model import Pair, RouteModel, Verdict, cores
 
-CORES = 2
+LOGGING = {"enable_access_log": False, "log_level": "WARNING"}
 
 
-@serve.deployment(num_replicas=CORES, max_ongoing_requests=64, ray_actor_options={"num_cpus": 1})
+@serve.deployment(
+    num_replicas=cores(), max_ongoing_requests=64, ray_actor_options={"num_cpus": 1}, logging_config=LOGGING
+)
 class Routes:
     """The model behind Ray Serve: one replica a core."""
 
@@ -32,8 +34,8 @@ class Routes:
 
 
 if __name__ == "__main__":
-    ray.init(num_cpus=CORES, include_dashboard=False, object_store_memory=100_000_000, log_to_driver=False)
-    serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[1])})
+    ray.init(num_cpus=cores(), include_dashboard=False, object_store_memory=100_000_000, log_to_driver=False)
+    serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[1])}, logging_config=LOGGING)
     serve.run(Routes.bind(), route_prefix="/predict")  # type: ignore[attr-defined] # of the untyped decorator
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     ray.shutdown()
