@@ -139,6 +139,24 @@ def test_a_task_that_others_wait_for_survives_the_request_that_brought_it() -> N
     assert bench.unrun == []
 
 
+def test_one_who_joins_with_less_time_takes_none_from_the_others() -> None:
+    bench, shared = Bench(), task("shared")
+    first, second = bench.submit(shared, within_s=9.0), bench.submit(shared, within_s=2.0)
+    bench.now = 3.0
+    bench.lanes.leave(second, "expired")
+    assert bench.take() is shared
+    assert bench.lanes.finish(shared, 4.0) == [first]
+
+
+def test_the_gate_counts_what_is_before_a_request_and_not_what_it_goes_before() -> None:
+    bench = Bench()
+    bench.submit(*tasks(10), lane=Lane.BULK)
+    bench.submit(task(), within_s=1.5)
+    with pytest.raises(RefusedError):
+        bench.submit(task(), lane=Lane.BULK, within_s=11.9)  # the interactive one is before it too
+    bench.submit(task(), lane=Lane.BULK, within_s=11 * CAUTION + 1.1)
+
+
 def test_a_task_that_failed_wakes_whoever_waits_for_it_at_once() -> None:
     def fail() -> str:
         raise ValueError("broken")
