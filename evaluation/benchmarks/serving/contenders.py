@@ -91,7 +91,8 @@ def own_contender(settings: str) -> Contender:
     return Contender(
         name=OWN,
         package="",
-        configuration="as shipped, without its cache of repeated posts; a deadline of 50 ms under overload",
+        configuration="as shipped, its journal in SQLite included, without its cache of repeated posts; a deadline of "
+        "50 ms under overload",
         does=_OWN_DOES,
         command=_own_command,
         path="/v1/predict",

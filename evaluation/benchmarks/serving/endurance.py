@@ -13,10 +13,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from evaluation.benchmarks.serving.contenders import ROOT, Contender, Place
+from evaluation.benchmarks.serving.contenders import Contender
 from evaluation.benchmarks.serving.load import send_closed
-from evaluation.benchmarks.serving.measurement import free_port
-from evaluation.benchmarks.serving.processes import Program, running, wait_until_ready
+from evaluation.benchmarks.serving.measurement import start
+from evaluation.benchmarks.serving.processes import Program, wait_until_ready
 from evaluation.benchmarks.serving.workload import Item, lengthen
 
 FLAT_SHARE = 0.05
@@ -80,11 +80,8 @@ def started(contender: Contender, bundle: Path, cache: Path, body: bytes) -> Ite
     Raises:
         NotStartedError: when it does not come to answer.
     """
-    directory = (cache / "run" / contender.name).absolute()
-    place = Place(free_port(), directory, bundle.absolute())
-    url = f"http://127.0.0.1:{place.port}{contender.path}"
-    command, log = contender.command(place), directory.with_suffix(".log")
-    with running(command, log=log, environment=contender.environment, cwd=ROOT) as program:
+    context, url = start(contender, cache, bundle)
+    with context as program:
         yield program, url, wait_until_ready(program, url, body, _READY_WITHIN_S)
 
 

@@ -19,6 +19,8 @@ from evaluation.benchmarks.serving.results import GOOD_MS
 SCRIPT = Path(__file__).with_name("load.js")
 GIVE_UP_MS = 1_000
 """A request without an answer by then has failed: 20 times what is still good, short enough to bound open requests."""
+PATIENCE_MS = 30_000
+"""Of a client that waits for its answer: longer than any request may take."""
 _SPARE_VUS = 10
 _START_S, _END_S = 30, 30
 """What k6 may take to start thousands of virtual users, and to write its summary, on a busy machine."""
@@ -158,5 +160,5 @@ def send_closed(
         LoadError: when k6 fails.
     """
     variables = {"URL": url, "BODIES": str(bodies), "RATE": "0", "FIRST": "0"}
-    variables |= {"VUS": str(clients), "COUNT": str(requests)}
+    variables |= {"VUS": str(clients), "COUNT": str(requests), "GIVE_UP_MS": str(PATIENCE_MS)}
     return _run(tool, variables, directory / "summary.json", timeout_s)

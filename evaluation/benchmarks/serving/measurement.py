@@ -247,30 +247,32 @@ def _prepare(contender: Contender, place: Place, environment: Mapping[str, str])
 def _peer_environment(contender: Contender, place: Place) -> dict[str, str]:
     # Its own programs come first: `mlflow models serve`, for one, starts its server by name.
     path = f"{program_of(contender.name, 'python').parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    return {"PYTHONPATH": str(ROOT), "PATH": path, BUNDLE: str(place.bundle), **QUIET}
+    return {"PATH": path, BUNDLE: str(place.bundle), **QUIET}
 
 
-def start(contender: Contender, setting: Setting) -> tuple[AbstractContextManager[Program], str]:
+def start(contender: Contender, cache: Path, bundle: Path) -> tuple[AbstractContextManager[Program], str]:
     """A context in which the contender's program runs, and the address that it will answer.
+
+    It runs in a directory of its own under `cache`, empty at first, so that this server's journal begins empty too.
 
     Raises:
         NotStartedError: when what it serves could not be laid out.
     """
-    directory = (setting.cache / "run" / contender.name).absolute()
+    directory = (cache / "run" / contender.name).absolute()
     shutil.rmtree(directory, ignore_errors=True)  # what a run before this one laid out there
     directory.mkdir(parents=True)
-    place = Place(free_port(), directory, setting.bundle.absolute())
-    environment = {**(_peer_environment(contender, place) if contender.is_peer else {}), **contender.environment}
+    place = Place(free_port(), directory, bundle.absolute())
+    own = _peer_environment(contender, place) if contender.is_peer else {}
+    environment = {"PYTHONPATH": str(ROOT), **own, **contender.environment}
     _prepare(contender, place, environment)
-    cwd = directory if contender.is_peer else ROOT
     log = directory.with_suffix(".log")
     url = f"http://127.0.0.1:{place.port}{contender.path}"
-    return running(contender.command(place), log=log, environment=environment, cwd=cwd), url
+    return running(contender.command(place), log=log, environment=environment, cwd=directory), url
 
 
 def _measure_started(contender: Contender, setting: Setting, bodies: Path) -> Measured:
     lengths, before = setting.lengths, setting.bare()
-    context, url = start(contender, setting)
+    context, url = start(contender, setting.cache, setting.bundle)
     with context as program:
         first = contender.body(setting.items[0]).encode()
         ready_s = wait_until_ready(program, url, first, contender.ready_within_s)

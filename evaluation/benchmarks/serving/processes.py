@@ -11,8 +11,8 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,12 +84,17 @@ def _tagged(tag: str) -> Iterator[psutil.Process]:
             continue
 
 
-def _signal_all(tag: str, number: signal.Signals) -> None:
-    for process in _tagged(tag):
-        try:
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(psutil.Error):
             process.send_signal(number)
-        except psutil.Error:
-            continue
 
 
 def _wait_until(done: Callable[[], bool], seconds: float) -> bool:
@@ -103,9 +108,17 @@ def _wait_until(done: Callable[[], bool], seconds: float) -> bool:
 
 def stop(program: Program) -> None:
     """Nothing; every process of the program has ended: asked first, killed after STOP_S."""
-    for number, seconds in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, STOP_S)):
-        _signal_all(program.tag, number)
-        if _wait_until(lambda: program.process.poll() is not None and not program.tree(), seconds):
+    found: set[psutil.Process] = set()
+
+    def has_ended() -> bool:
+        # One that is ending has no environment any more, but may not be gone yet: once found, it is watched.
+        found.update(program.tree())
+        return program.process.poll() is not None and not any(map(_is_alive, found))
+
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        found.update(program.tree())
+        _signal(found, number)
+        if _wait_until(has_ended, STOP_S):
             return
 
 
