@@ -40,6 +40,7 @@ def load(scenario: str, offered_per_s: float, good_share: float = 1.0, p50_ms: f
         p90_ms=2 * p50_ms,
         p99_ms=4 * p50_ms,
         max_ms=5 * p50_ms,
+        dropped=0,
         late_p99_ms=1.0,
         cpu_s_per_1000=6.0,
         tool_cpu_s=0.4,

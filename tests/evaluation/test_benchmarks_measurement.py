@@ -27,7 +27,7 @@ from evaluation.benchmarks.serving.environments import (
     install,
     is_for_graphics_cards,
 )
-from evaluation.benchmarks.serving.load import LoadError, Send, Sent, Stream, send_with
+from evaluation.benchmarks.serving.load import LoadError, Send, Sent, Stream, read_summary, send_with
 from evaluation.benchmarks.serving.measurement import Lengths, Setting, free_port, measure, next_share
 from evaluation.benchmarks.serving.processes import Program, answers, running, wait_until_ready
 from evaluation.benchmarks.serving.results import read_results
@@ -82,7 +82,7 @@ def contender(**changes: object) -> Contender:
 def answering(stream: Stream) -> Sent:
     """Every request answered well up to 300 a second, none beyond."""
     good = stream.requests if stream.rate_per_s <= 300 else 0
-    return Sent(stream.requests, good, stream.requests - good, good, 3.0, 6.0, 12.0, 15.0, 1.0, 0.1)
+    return Sent(stream.requests, 0, good, stream.requests - good, good, 3.0, 6.0, 12.0, 15.0, 1.0, 0.1)
 
 
 def setting(tmp_path: Path, send: Send = answering, labels: Sequence[str] = ("simple",) * 3) -> Setting:
@@ -374,6 +374,37 @@ def test_the_load_tool_sends_every_post_and_tells_answers_from_refusals(tmp_path
     assert (sent.answered == 0) == (word == "refuse")
     assert (sent.p50_ms is None) == (word == "refuse")
     assert sent.tool_cpu_s > 0
+
+
+SUMMARY = {
+    "sent": {"count": 10},
+    "answered": {"count": 9},
+    "refused": {"count": 1},
+    "good_planned": {"count": 5},
+    "good_sent": {"count": 8},
+    "latency_planned": {"med": 40.0, "p(90)": 60.0, "p(99)": 90.0, "max": 99.0},
+    "latency_sent": {"med": 4.0, "p(90)": 6.0, "p(99)": 9.0, "max": 9.9},
+    "late": {"p(99)": 81.0},
+}
+
+
+def test_a_latency_counts_from_the_plan_while_the_plan_is_known() -> None:
+    found = read_summary(SUMMARY, cpu_s=0.5)
+    assert (found.good, found.p50_ms, found.p99_ms, found.late_p99_ms) == (5, 40.0, 90.0, 81.0)
+    dropping = read_summary(SUMMARY | {"dropped_iterations": {"count": 3}}, cpu_s=0.5)
+    assert (dropping.good, dropping.p50_ms, dropping.p99_ms, dropping.late_p99_ms) == (8, 4.0, 9.0, None)
+    assert (dropping.sent, dropping.dropped) == (10, 3)
+
+
+def test_what_was_never_sent_has_failed(tmp_path: Path) -> None:
+    def drop_half(stream: Stream) -> Sent:
+        half = stream.requests // 2
+        return Sent(half, stream.requests - half, half, 0, half, 3.0, 6.0, 12.0, 15.0, None, 0.1)
+
+    found = measure(contender(), "1.0", setting(tmp_path, drop_half), tmp_path / "bodies.jsonl")
+    assert found.measured is not None
+    assert found.measured.sustained_per_s is None
+    assert found.measured.idle.failed == found.measured.idle.dropped == 10
 
 
 @needs_k6

@@ -21,7 +21,8 @@ GIVE_UP_MS = 1_000
 """A request without an answer by then has failed: 20 times what is still good, short enough to bound open requests."""
 PATIENCE_MS = 30_000
 """Of a client that waits for its answer: longer than any request may take."""
-_SPARE_VUS = 10
+_BUSY_S, _SPARE_VUS = 0.25, 5
+"""Clients for answers that take 250 ms, five times what is good; an arrival that finds none free has failed."""
 _START_S, _END_S = 30, 30
 """What k6 may take to start thousands of virtual users, and to write its summary, on a busy machine."""
 
@@ -48,8 +49,8 @@ class Stream:
 
     def variables(self) -> dict[str, str]:
         """What `load.js` reads."""
-        # As many requests may be open as arrive until the first of them is given up.
-        users = math.ceil(self.rate_per_s * GIVE_UP_MS / 1_000) + _SPARE_VUS
+        # Every client opens a connection, and they take turns: no more of them than answers worth something need.
+        users = math.ceil(self.rate_per_s * _BUSY_S) + _SPARE_VUS
         chosen = {} if self.deadline_ms is None else {"DEADLINE_MS": str(self.deadline_ms)}
         return chosen | {
             "RATE": f"{self.rate_per_s:.1f}",
@@ -63,10 +64,13 @@ class Stream:
 class Sent:
     """What the load tool found. Latencies are those of answers with status 200, `None` where there was none.
 
-    `sent` is what was planned, but on a machine so busy that the tool came too late for some, or caught up too far.
+    They count from the moment that the plan set, unless arrivals were dropped for want of a free client: then from the
+    sending, and the dropped ones are lost. `sent` and `dropped` are what was planned, but on a machine so busy that the
+    tool came too late for some, or caught up too far.
     """
 
     sent: int
+    dropped: int
     answered: int
     refused: int
     good: int
@@ -82,7 +86,9 @@ Send = Callable[[Stream], Sent]
 """Sends a stream and says what came of it: k6, or a stub in tests."""
 
 
-def _sent(values: Mapping[str, Mapping[str, Any]], cpu_s: float) -> Sent:
+def read_summary(values: Mapping[str, Mapping[str, Any]], cpu_s: float) -> Sent:
+    """What k6's summary says, metric by metric; `cpu_s` is what the tool itself took."""
+
     def counted(name: str) -> int:
         return int(values.get(name, {}).get("count", 0))
 
@@ -90,16 +96,19 @@ def _sent(values: Mapping[str, Mapping[str, Any]], cpu_s: float) -> Sent:
         found = values.get(name, {}).get(statistic)
         return None if found is None else float(found)
 
+    dropped = counted("dropped_iterations")
+    since = "sent" if dropped else "planned"
     return Sent(
         sent=counted("sent"),
+        dropped=dropped,
         answered=counted("answered"),
         refused=counted("refused"),
-        good=counted("good"),
-        p50_ms=trend("latency", "med"),
-        p90_ms=trend("latency", "p(90)"),
-        p99_ms=trend("latency", "p(99)"),
-        max_ms=trend("latency", "max"),
-        late_p99_ms=trend("late", "p(99)"),
+        good=counted(f"good_{since}"),
+        p50_ms=trend(f"latency_{since}", "med"),
+        p90_ms=trend(f"latency_{since}", "p(90)"),
+        p99_ms=trend(f"latency_{since}", "p(99)"),
+        max_ms=trend(f"latency_{since}", "max"),
+        late_p99_ms=None if dropped else trend("late", "p(99)"),
         tool_cpu_s=cpu_s,
     )
 
@@ -125,7 +134,7 @@ def _run(tool: Path, variables: Mapping[str, str], summary: Path, timeout_s: flo
             timeout=timeout_s,
         )
         said = done.stderr.strip()[-300:]
-        return _sent(json.loads(summary.read_bytes()), _child_cpu_s() - before_s)
+        return read_summary(json.loads(summary.read_bytes()), _child_cpu_s() - before_s)
     except subprocess.TimeoutExpired:
         said = f"it did not end within {timeout_s:.0f} s"
     except (OSError, ValueError) as error:

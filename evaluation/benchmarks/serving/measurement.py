@@ -107,7 +107,7 @@ def free_port() -> int:
 
 
 def _load(scenario: str, stream: Stream, sent: Sent, cpu_s: float, memory: tuple[float, float]) -> Load:
-    requests = max(stream.requests, sent.sent)
+    requests = max(stream.requests, sent.sent + sent.dropped)
     return Load(
         scenario=scenario,
         offered_per_s=stream.rate_per_s,
@@ -123,6 +123,7 @@ def _load(scenario: str, stream: Stream, sent: Sent, cpu_s: float, memory: tuple
         p90_ms=sent.p90_ms,
         p99_ms=sent.p99_ms,
         max_ms=sent.max_ms,
+        dropped=sent.dropped,
         late_p99_ms=sent.late_p99_ms,
         cpu_s_per_1000=cpu_s / sent.answered * 1_000 if sent.answered else None,
         tool_cpu_s=sent.tool_cpu_s,

@@ -1,8 +1,9 @@
 """What a benchmark found: the values of `serving.json`. A field's description is its documentation.
 
 Latencies are milliseconds from the moment that the arrival plan sets for a request to the end of its answer, so time
-that a request waited to be sent counts. A ratio is the server's figure over that of the bare model, measured right
-before and right after this server (the mean of both).
+that a request waited to be sent counts; where requests were dropped, the plan is lost and they count from the sending.
+A ratio is the server's figure over that of the bare model, measured right before and right after this server (the mean
+of both).
 """
 
 from pathlib import Path
@@ -61,7 +62,11 @@ class Load(_Value):
     p90_ms: Annotated[float | None, Field(description="nine tenths of these answers took at most this")]
     p99_ms: Annotated[float | None, Field(description="99 of 100 of these answers took at most this")]
     max_ms: Annotated[float | None, Field(description="the slowest of these answers")]
-    late_p99_ms: Annotated[float | None, Field(description="how late the load tool sent, 99 of 100; in the latencies")]
+    dropped: Annotated[int, Field(description="of the failed: not even sent, since no client of the tool was free")]
+    late_p99_ms: Annotated[
+        float | None,
+        Field(description="how late the load tool sent, 99 of 100; in the latencies, unless requests were dropped"),
+    ]
     cpu_s_per_1000: Annotated[float | None, Field(description="CPU seconds of the server for 1,000 such answers")]
     tool_cpu_s: Annotated[
         float, Field(description="CPU seconds of the load tool, its start included; it shares the cores")
