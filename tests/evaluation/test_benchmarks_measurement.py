@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from data.post import Post
 from data.rendering import render
+from data.taxonomy import ROUTES
 from evaluation.benchmarks.serving import comparison
 from evaluation.benchmarks.serving.__main__ import main
 from evaluation.benchmarks.serving.bare import BareModel, measure_loop
@@ -29,6 +30,8 @@ from evaluation.benchmarks.serving.environments import (
 )
 from evaluation.benchmarks.serving.load import LoadError, Send, Sent, Stream, read_summary, send_with
 from evaluation.benchmarks.serving.measurement import Lengths, Setting, free_port, measure, next_share
+from evaluation.benchmarks.serving.peers.model import ROUTES as PEER_ROUTES
+from evaluation.benchmarks.serving.peers.model import WINDOW_TOKENS
 from evaluation.benchmarks.serving.processes import Program, answers, running, wait_until_ready
 from evaluation.benchmarks.serving.results import read_results
 from evaluation.benchmarks.serving.workload import (
@@ -301,6 +304,11 @@ def test_every_version_of_a_peers_environment_is_pinned_and_none_is_for_graphics
         assert name != "torch" or version == "2.13.0"
 
 
+def test_what_peers_know_of_the_model_is_what_it_is() -> None:
+    assert PEER_ROUTES == ROUTES
+    assert load_bundle(DEFAULT_BUNDLE).manifest.reading.window_tokens == WINDOW_TOKENS
+
+
 def test_every_peer_and_the_load_tool_have_pins() -> None:
     assert {path.stem for path in _requirements()} == {*PEERS, "k6"}
 
@@ -376,7 +384,7 @@ def test_the_load_tool_sends_every_post_and_tells_answers_from_refusals(tmp_path
     assert sent.tool_cpu_s > 0
 
 
-SUMMARY = {
+SUMMARY: dict[str, dict[str, float]] = {
     "sent": {"count": 10},
     "answered": {"count": 9},
     "refused": {"count": 1},

@@ -13,7 +13,7 @@ import numpy as np
 
 from data.dependencies import needs_group
 from data.taxonomy import ROUTES
-from evaluation.benchmarks.serving.peers.model import cores
+from evaluation.benchmarks.serving.peers.machine import cores
 from evaluation.benchmarks.serving.results import Bare, Loop
 from evaluation.benchmarks.serving.workload import Item
 from models.bundle import Bundle

@@ -38,7 +38,7 @@ from evaluation.benchmarks.serving.measurement import (
     describe,
     measure,
 )
-from evaluation.benchmarks.serving.peers.model import cores
+from evaluation.benchmarks.serving.peers.machine import cores
 from evaluation.benchmarks.serving.results import Benchmark, Machine, Server
 from evaluation.benchmarks.serving.workload import Item, draw_items, draw_repeats, write_bodies, write_items
 from models.bundle import Bundle

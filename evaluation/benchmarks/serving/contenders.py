@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.benchmarks.serving.environments import program_of
-from evaluation.benchmarks.serving.peers.model import cores
+from evaluation.benchmarks.serving.peers.machine import cores
 from evaluation.benchmarks.serving.workload import Item, own_body, pair_of
 
 ROOT = Path(__file__).parents[3]

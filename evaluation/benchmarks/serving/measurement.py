@@ -21,7 +21,7 @@ from evaluation.benchmarks.serving.bare import IDLE_PER_S
 from evaluation.benchmarks.serving.contenders import QUIET, ROOT, Contender, Place
 from evaluation.benchmarks.serving.environments import program_of
 from evaluation.benchmarks.serving.load import LoadError, Send, Sent, Stream
-from evaluation.benchmarks.serving.peers.model import BUNDLE
+from evaluation.benchmarks.serving.peers.machine import BUNDLE
 from evaluation.benchmarks.serving.processes import NotStartedError, Program, answers, running, wait_until_ready
 from evaluation.benchmarks.serving.results import (
     SUSTAINED_SHARE,

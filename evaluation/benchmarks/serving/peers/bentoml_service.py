@@ -2,7 +2,8 @@
 
 import bentoml
 
-from evaluation.benchmarks.serving.peers.model import Pair, RouteModel, Verdict, cores
+from evaluation.benchmarks.serving.peers.machine import cores
+from evaluation.benchmarks.serving.peers.model import Pair, RouteModel, Verdict
 
 
 @bentoml.service(workers=cores(), traffic={"timeout": 30}, logging={"access": {"enabled": False}})

@@ -5,14 +5,14 @@ stay as they are, the head for the intent included.
 """
 
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
 
 import onnx
 
-from evaluation.benchmarks.serving.peers.model import BUNDLE, ROUTES, WINDOW_TOKENS
+from evaluation.benchmarks.serving.peers.machine import bundle
+from evaluation.benchmarks.serving.peers.model import ROUTES, WINDOW_TOKENS
 
 
 def rename_output(model: onnx.ModelProto, old: str, new: str) -> None:
@@ -47,12 +47,12 @@ SPECIAL = {
 }
 
 if __name__ == "__main__":
-    bundle, directory = Path(os.environ[BUNDLE]), Path(sys.argv[1])
+    directory = Path(sys.argv[1])
     directory.mkdir(parents=True, exist_ok=True)
-    graph = onnx.load(bundle / "model.onnx")
+    graph = onnx.load(bundle() / "model.onnx")
     rename_output(graph, "route", "logits")
     onnx.save(graph, directory / "model.onnx")
-    shutil.copyfile(bundle / "tokenizer.json", directory / "tokenizer.json")
+    shutil.copyfile(bundle() / "tokenizer.json", directory / "tokenizer.json")
     for name, content in (
         ("config.json", CONFIGURATION),
         ("tokenizer_config.json", TOKENIZER | SPECIAL),

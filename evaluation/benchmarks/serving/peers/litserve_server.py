@@ -4,7 +4,8 @@ import sys
 
 import litserve
 
-from evaluation.benchmarks.serving.peers.model import Pair, RouteModel, Verdict, cores
+from evaluation.benchmarks.serving.peers.machine import cores
+from evaluation.benchmarks.serving.peers.model import Pair, RouteModel, Verdict
 
 
 class RouteApi(litserve.LitAPI):

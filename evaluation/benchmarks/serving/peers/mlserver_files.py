@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from evaluation.benchmarks.serving.peers.model import cores
+from evaluation.benchmarks.serving.peers.machine import cores
 
 if __name__ == "__main__":
     directory, port = Path(sys.argv[1]), int(sys.argv[2])

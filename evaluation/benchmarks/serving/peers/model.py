@@ -4,26 +4,17 @@ Runs in a peer's environment: numpy, onnxruntime and tokenizers are there, nothi
 is padded to its longest post, as that peer's users would do; one post runs as it is.
 """
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
-BUNDLE = "BENCHMARK_BUNDLE"
-"""The variable that names the directory of model.onnx and tokenizer.json."""
+from evaluation.benchmarks.serving.peers.machine import bundle
+
 ROUTES = ("simple", "complex", "sensitive", "influencer")
 WINDOW_TOKENS = 256
 """The window of the bundle that ships; every post of the load fits it."""
-
-
-def cores() -> int:
-    """Cores that this process may use: as many workers keep them busy."""
-    return len(os.sched_getaffinity(0))
-
-
 Pair = dict[str, str]
 """A post as the model reads it, rendered by whoever sends it: `text` and `context`."""
 Verdict = dict[str, str | float]
@@ -38,16 +29,15 @@ class RouteModel:
     """
 
     def __init__(self) -> None:
-        bundle = Path(os.environ[BUNDLE])
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(
-            str(bundle / "model.onnx"), options, providers=["CPUExecutionProvider"]
+            str(bundle() / "model.onnx"), options, providers=["CPUExecutionProvider"]
         )
-        self._tokenizer = Tokenizer.from_file(str(bundle / "tokenizer.json"))
+        self._tokenizer = Tokenizer.from_file(str(bundle() / "tokenizer.json"))
         self._tokenizer.enable_truncation(max_length=WINDOW_TOKENS, strategy="only_first")
         self._tokenizer.enable_padding()
 

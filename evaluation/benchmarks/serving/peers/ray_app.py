@@ -7,7 +7,8 @@ import ray
 from ray import serve
 from starlette.requests import Request
 
-from evaluation.benchmarks.serving.peers.model import Pair, RouteModel, Verdict, cores
+from evaluation.benchmarks.serving.peers.machine import cores
+from evaluation.benchmarks.serving.peers.model import Pair, RouteModel, Verdict
 
 LOGGING = {"enable_access_log": False, "log_level": "WARNING"}
 
