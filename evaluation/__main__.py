@@ -1,7 +1,7 @@
-"""The commands of `evaluation`: score, report and certify a bundle on labelled posts.
+"""The commands of `evaluation`: score, report and certify a bundle on labelled posts, and try its behaviour.
 
 People's text and progress go to stderr; the last line of stdout is one JSON object; exit 0 done, 1 a risk is not
-proven, 2 misuse or a file that cannot be used.
+proven or a gate not passed, 2 misuse or a file that cannot be used.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from data.dependencies import MissingGroupError
 from data.rejects import SourceError
 from data.splits import DEFAULT_SPLITS, PARTS, SplitsError
+from evaluation.behaviour.capabilities import DEFAULT_CASES, CasesError
 from models.bundle import DEFAULT_BUNDLE, BundleError
 
 if TYPE_CHECKING:
@@ -23,11 +24,13 @@ DONE, FAILED, MISUSE = 0, 1, 2
 _ABOUT = {
     "score": "print all figures of a bundle on labelled posts",
     "report": "write the confusion report: one HTML file, report.json and errors.csv",
+    "behaviour": "run the behaviour cases on a bundle; exit 1 where a capability fails more often than it may",
     "certify": "say which risks of the bundle's policy the posts prove to be within a budget; exit 1 where one is not",
 }
 _EXAMPLES = {
     "score": "score models/default my-posts.jsonl --lang en",
     "report": "report models/default data/corpus --out reports",
+    "behaviour": "behaviour models/default\n  python -m evaluation behaviour build/mine --cases my-cases.toml",
     "certify": "certify models/default data/corpus --leak-sensitive 0.02 --confidence 0.95\n"
     "  python -m evaluation certify --wrong 0.05 --fit my-policy.json --version 4",
 }
@@ -49,14 +52,19 @@ def _share(text: str) -> float:
     return value
 
 
-def _add_source(verb: argparse.ArgumentParser) -> None:
+def _add_bundle(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "bundle", nargs="?", type=Path, default=DEFAULT_BUNDLE, metavar="BUNDLE", help="default: %(default)s"
+    )
+    verb.add_argument("--policy", type=Path, metavar="IN", help="a policy file in place of the bundle's own")
+
+
+def _add_posts(verb: argparse.ArgumentParser) -> None:
     add, corpus = verb.add_argument, DEFAULT_SPLITS.parent
-    add("bundle", nargs="?", type=Path, default=DEFAULT_BUNDLE, metavar="BUNDLE", help="default: %(default)s")
     add("file", nargs="?", type=Path, default=corpus, metavar="FILE", help="default: %(default)s")
     add("--part", choices=("all", *PARTS), help="the part of FILE to read")
     add("--splits", type=Path, default=DEFAULT_SPLITS, metavar="IN", help="the parts of FILE (default: %(default)s)")
     add("--lang", action="append", default=[], metavar="CODE", help="only posts in this language (repeatable)")
-    add("--policy", type=Path, metavar="IN", help="a policy file in place of the bundle's own")
 
 
 def _add_budget(certify: argparse.ArgumentParser) -> None:
@@ -82,26 +90,31 @@ def _parser() -> argparse.ArgumentParser:
         )
         for name, about in _ABOUT.items()
     }
-    for verb in added.values():
-        _add_source(verb)
+    for name in ("score", "report", "certify", "behaviour"):
+        _add_bundle(added[name])
+    for name in ("score", "report", "certify"):
+        _add_posts(added[name])
     out = Path("reports")
     added["report"].add_argument("--out", type=Path, default=out, metavar="DIR", help="default: %(default)s")
+    added["behaviour"].add_argument(
+        "--cases", type=Path, default=DEFAULT_CASES, metavar="IN", help="the cases (default: %(default)s)"
+    )
     _add_budget(added["certify"])
     return parser
 
 
 def main(arguments: Sequence[str] | None = None, load: "Load | None" = None) -> int:
-    """The exit code of the command: 0 done, 1 a risk is not proven, 2 misuse. `load` stands in for a real bundle."""
+    """The exit code of the command: 0 done, 1 a gate is not passed, 2 misuse. `load` stands in for a real bundle."""
     parsed = _parser().parse_args(arguments)
     try:
-        from evaluation.commands import UsageError, certify_bundle, load_predictor, report, score
+        from evaluation.commands import UsageError, behaviour, certify_bundle, load_predictor, report, score
     except MissingGroupError as error:
         _say(str(error))
         return MISUSE
-    run = {"score": score, "report": report, "certify": certify_bundle}[parsed.verb]
+    run = {"score": score, "report": report, "behaviour": behaviour, "certify": certify_bundle}[parsed.verb]
     try:
         answer = run(parsed, load or load_predictor, _say)
-    except (BundleError, SourceError, SplitsError, UsageError, MissingGroupError) as error:
+    except (BundleError, CasesError, SourceError, SplitsError, UsageError, MissingGroupError) as error:
         _say(str(error))
         return MISUSE
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What `python -m evaluation` does: score, report and certify a bundle on labelled posts. Prints nothing itself."""
+"""What `python -m evaluation` does: score, report, certify and try the behaviour of a bundle. Prints nothing itself."""
 
 from argparse import Namespace
 from collections.abc import Callable, Sequence
@@ -13,6 +13,9 @@ from data.post import LabelledPost
 from data.progress import progress_bar
 from data.sources import read_labelled
 from data.splits import PARTS, load_splits
+from evaluation.behaviour.capabilities import read_cases
+from evaluation.behaviour.suite import as_text as behaviour_text
+from evaluation.behaviour.suite import run_suite
 from evaluation.certificates import all_certified, certify, explain
 from evaluation.predictions import Predictions, predict_posts
 from evaluation.report.page import Origin, write_report
@@ -187,3 +190,19 @@ def certify_bundle(arguments: Namespace, load: Load, say: Say) -> Answer:
         "certificates": [each.model_dump(mode="json") for each in certificates],
     }
     return Answer(content, passed=proven)
+
+
+def behaviour(arguments: Namespace, load: Load, say: Say) -> Answer:
+    """The failures of a bundle on the behaviour cases, by capability; passed where none has more than it may."""
+    file = read_cases(arguments.cases)
+    predictor = load(arguments.bundle, read_policy(arguments.policy) if arguments.policy else None)
+    results = run_suite(predictor, file, watch=progress_bar)
+    say(f"{predictor.bundle.manifest.model_version} on {arguments.cases}\n{behaviour_text(results)}")
+    passed = all(each.passed for each in results)
+    content = {
+        "model_version": predictor.bundle.manifest.model_version,
+        "cases": str(arguments.cases),
+        "passed": passed,
+        "capabilities": [each.as_json() for each in results],
+    }
+    return Answer(content, passed=passed)

@@ -5,13 +5,17 @@ and its place. Macro-F1 is the mean over the classes that truly occur; the absen
 Intervals are cluster bootstraps: groups are drawn, not posts, because posts of a group are not independent.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from data.dependencies import needs_group
 from evaluation.predictions import BoolArray, IntArray
 from models.calibration import FloatArray
+
+with needs_group("evaluate", "Measuring predictions"):
+    from scipy.stats import binomtest
 
 BOOTSTRAP_DRAWS = 1_000
 BOOTSTRAP_SEED = 2026
@@ -83,6 +87,35 @@ def accuracy(true: IntArray, predicted: IntArray) -> float:
     return float((true == predicted).mean()) if len(true) else 0.0
 
 
+def exact_share(events: int, trials: int) -> Estimate:
+    """The share of `events` in `trials` with the exact (Clopper-Pearson) interval: a bootstrap of no event has none.
+
+    Without a trial nothing is known: 0, and 0 to 1.
+    """
+    if not trials:
+        return Estimate(0.0, 0.0, 1.0)
+    interval = binomtest(events, trials).proportion_ci(INTERVAL_CONFIDENCE, method="exact")
+    return Estimate(events / trials, float(interval.low), float(interval.high))
+
+
+def group_draws(groups: int) -> Iterator[FloatArray]:
+    """How often each of so many groups is drawn, with replacement: 1,000 draws as arrays `[b, groups]`.
+
+    The same draws every time (fixed seed), so figures of two models on the same posts are paired.
+    """
+    random = np.random.default_rng(BOOTSTRAP_SEED)
+    even = np.full(groups, 1 / groups)
+    for _ in range(BOOTSTRAP_DRAWS // _DRAWS_AT_ONCE):
+        yield random.multinomial(groups, even, size=_DRAWS_AT_ONCE).astype(np.float64)
+
+
+def percentile_ends(values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The ends of the 95 % percentile interval over the first axis of `[draws, ...]`; NaN is left out."""
+    tail = (1 - INTERVAL_CONFIDENCE) / 2
+    low, high = np.nanquantile(values, [tail, 1 - tail], axis=0)
+    return np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
+
+
 def bootstrap(
     counts: FloatArray | IntArray, groups: IntArray, figure: Callable[[FloatArray], FloatArray]
 ) -> tuple[FloatArray, FloatArray]:
@@ -95,15 +128,7 @@ def bootstrap(
     order = np.argsort(groups, kind="stable")
     numbers, starts = np.unique(groups[order], return_index=True)
     totals = np.add.reduceat(counts[order], starts, axis=0)
-    random = np.random.default_rng(BOOTSTRAP_SEED)
-    even = np.full(len(numbers), 1 / len(numbers))
-    values = [
-        figure(random.multinomial(len(numbers), even, size=_DRAWS_AT_ONCE).astype(np.float64) @ totals)
-        for _ in range(BOOTSTRAP_DRAWS // _DRAWS_AT_ONCE)
-    ]
-    tail = (1 - INTERVAL_CONFIDENCE) / 2
-    low, high = np.nanquantile(np.concatenate(values), [tail, 1 - tail], axis=0)
-    return np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
+    return percentile_ends(np.concatenate([figure(draws @ totals) for draws in group_draws(len(numbers))]))
 
 
 def _label_counts(true: IntArray, predicted: IntArray, classes: int) -> FloatArray:

@@ -11,13 +11,10 @@ from typing import Any, get_args
 
 import numpy as np
 
-from data.dependencies import needs_group
 from data.taxonomy import INTENTS, ROUTES
 from evaluation.certificates import LEAKS
 from evaluation.closings import other_need, wrongly_closed
 from evaluation.metrics import (
-    INTERVAL_CONFIDENCE,
-    Estimate,
     accuracy_of,
     brier,
     class_figures,
@@ -26,6 +23,7 @@ from evaluation.metrics import (
     equal_width_bins,
     estimate_labels,
     estimate_share,
+    exact_share,
     expected_calibration_error,
     log_loss,
     macro_f1_of,
@@ -35,9 +33,6 @@ from evaluation.risk import RISKS, answerable_share, augrc, aurc, coverage_at_ri
 from evaluation.slices import slice_predictions
 from models.calibration import FloatArray
 from models.policy import Action, Decision, Policy
-
-with needs_group("evaluate", "Summarising predictions"):
-    from scipy.stats import binomtest
 
 SUMMARY_FORMAT = "1"
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -85,13 +80,11 @@ def _selective(predictions: Predictions) -> Summary:
 
 
 def _exact_share(is_event: BoolArray, is_trial: BoolArray) -> Summary:
-    """Events within trials with the exact (Clopper-Pearson) two-sided interval: a bootstrap of no event has none."""
+    """Events within trials with the exact two-sided interval."""
     events, trials = int((is_event & is_trial).sum()), int(is_trial.sum())
     if not trials:
         return {"events": events, "trials": trials, "value": None, "low": None, "high": None}
-    interval = binomtest(events, trials).proportion_ci(INTERVAL_CONFIDENCE, method="exact")
-    share = Estimate(events / trials, float(interval.low), float(interval.high))
-    return {"events": events, "trials": trials, **asdict(share)}
+    return {"events": events, "trials": trials, **asdict(exact_share(events, trials))}
 
 
 def _decisions(predictions: Predictions, decisions: list[Decision], policy: Policy) -> Summary:

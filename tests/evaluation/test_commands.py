@@ -239,7 +239,7 @@ def test_a_share_above_one_is_misuse(capsys: pytest.CaptureFixture[str]) -> None
     assert "5 is no share; wanted a number from 0 to 1" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["score", "report", "certify"])
+@pytest.mark.parametrize("verb", ["score", "report", "certify", "behaviour"])
 def test_help_has_an_example(capsys: pytest.CaptureFixture[str], verb: str) -> None:
     with pytest.raises(SystemExit, match="0"):
         main([verb, "--help"])

@@ -37,7 +37,7 @@ def test_every_field_of_the_summary_is_explained() -> None:
     assert set(_names(summary)) - VALUES - reasons - ELSEWHERE <= explained
 
 
-@pytest.mark.parametrize("verb", ["score", "report", "certify"])
+@pytest.mark.parametrize("verb", ["score", "report", "certify", "behaviour"])
 def test_every_option_of_the_commands_is_shown(capsys: pytest.CaptureFixture[str], verb: str) -> None:
     with pytest.raises(SystemExit, match="0"):
         main([verb, "--help"])
