@@ -124,10 +124,25 @@ def _add_plane(verbs: _Verbs) -> None:
     plane.add_argument("--read", type=Path, metavar="FILE", help="measure nothing, draw this plane.json again")
 
 
+def _add_register(verbs: _Verbs) -> None:
+    register = _verb(
+        verbs,
+        "register",
+        "put a bundle into MLflow's registry of models",
+        "Make the bundle a version of MLflow's registered model `signalbox`: verified, with the code that runs it.\n"
+        "A bundle that is registered already keeps its version. MLFLOW_TRACKING_URI names the store.",
+        "  python -m training register build/mine\n  python -m training register build/mine --alias challenger\n",
+    )
+    register.add_argument("bundle", type=Path, help="bundle directory")
+    register.add_argument(
+        "--alias", choices=("challenger",), help="what the version is to be called besides; a champion is promoted"
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description="Make a bundle from labelled posts.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for add in (_add_run, _add_figures, _add_distill, _add_plane):
+    for add in (_add_run, _add_figures, _add_distill, _add_plane, _add_register):
         add(verbs)
     return parser
 
@@ -145,7 +160,7 @@ def _run(arguments: argparse.Namespace) -> dict[str, object]:
     with needs_group("train", "Training"):
         from training.pipeline import make_bundle
         from training.recipe import read_recipe
-        from training.tracking import track
+        from training.tracking.run import track
     recipe = read_recipe(arguments.recipe)
     with nullcontext() if arguments.no_tracking else track(recipe.name) as tracking:
         bundle = make_bundle(
@@ -223,10 +238,19 @@ def _plane(arguments: argparse.Namespace) -> dict[str, object]:
     return {"out": str(arguments.out), "into": arguments.into and str(arguments.into), **asdict(plane)}
 
 
+def _register(arguments: argparse.Namespace) -> dict[str, object]:
+    from training.tracking.registry import MODEL, register
+
+    version = register(arguments.bundle, arguments.alias)
+    return {"model": MODEL, "version": version.number, "bundle": version.bundle, "aliases": version.aliases}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 0 done, 2 misuse or bad input."""
     arguments = _parser().parse_args(argv)
-    work = {"run": _run, "figures": _figures, "distill": _distill, "plane": _plane}[arguments.verb]
+    work = {"run": _run, "figures": _figures, "distill": _distill, "plane": _plane, "register": _register}[
+        arguments.verb
+    ]
     try:
         answer = work(arguments)
     except (MissingGroupError, SourceError, SplitsError, BundleError, TrainingError) as error:

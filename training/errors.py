@@ -5,7 +5,9 @@ TrainingError
 ├── EncoderError     no place has the pretrained weights
 ├── DivergedError    the loss is no number any more
 ├── WorkLostError    a process that trained was ended from outside
-└── ExportError      the graph is not what the network is, or cannot be quantised
+├── ExportError      the graph is not what the network is, or cannot be quantised
+├── StoreError       MLflow's store cannot be reached, or refuses
+└── RegistryError    no such alias or version of the registered model
 """
 
 
@@ -31,3 +33,11 @@ class WorkLostError(TrainingError):
 
 class ExportError(TrainingError):
     """A graph that does not compute what the network computes, could not be fused, or cannot be quantised."""
+
+
+class StoreError(TrainingError):
+    """MLflow's store cannot be reached, or refuses what it is asked."""
+
+
+class RegistryError(TrainingError):
+    """The registered model has no such alias or version, or a bundle of it cannot be put where it is wanted."""

@@ -45,7 +45,7 @@ from training.network import load_network
 from training.outside import read_outside, score_outside
 from training.quantize import EXCLUSIONS, quantize_int8
 from training.recipe import Recipe, recipe_toml
-from training.tracking import Tracking, Untracked, flatten
+from training.tracking.run import Tracking, Untracked, flatten
 
 RUNS = Path("runs")
 INT8_FILE = "int8.onnx"

@@ -9,8 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("data", "models", "evaluation", "serving", "training")
-SCRIPTS = ("__init__.py", "__main__.py", "env.py")
-"""The last is run by Alembic, and by nobody else."""
+SCRIPTS = ("__init__.py", "__main__.py", "env.py", "pyfunc.py")
+"""The last two are run by Alembic and by MLflow, and by nobody else."""
 PEERS = ROOT / "evaluation/benchmarks/serving/peers"
 """Programs for environments in which their libraries are."""
 

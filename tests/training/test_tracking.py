@@ -14,7 +14,7 @@ from data.dependencies import MissingGroupError
 from models.bundle import FILES, GOLDEN_FILE, MANIFEST_FILE, load_bundle
 from tests.training.whole_run import WholeRun
 from training.recipe import Recipe
-from training.tracking import EXPERIMENT, Untracked, flatten, track
+from training.tracking.run import EXPERIMENT, Untracked, flatten, track
 
 pytestmark = [
     pytest.mark.slow,
