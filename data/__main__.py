@@ -17,13 +17,13 @@ from data.checks import MIN_POSTS_PER_LABEL, check
 from data.dependencies import MissingGroupError
 from data.description import describe
 from data.grouping import NEAR_DUPLICATE
-from data.post import Post
+from data.post import LabelledPost, Post
 from data.progress import progress_bar
 from data.rejects import SourceError, problems_of, write_rejects
 from data.rendering import RENDERING_VERSION, render
-from data.sources import AnyPost, Reading, read_labelled, read_posts
+from data.sources import AnyPost, Reading, read_labelled, read_posts, read_taxonomy
 from data.splits import DEFAULT_SEED, SplitsError, read_splits, split, write_splits
-from data.taxonomy import PLATFORMS
+from data.taxonomy import BUILT_IN, PLATFORMS, Taxonomy
 
 DONE, FAILED, MISUSE = 0, 1, 2
 _SOURCES = (
@@ -50,19 +50,33 @@ def _report_reading(reading: Reading[AnyPost], rejects: Path) -> None:
         _say(f"{len(reading.rejects)} rows are no posts; they are put aside in {rejects}.")
 
 
-def _read(arguments: argparse.Namespace, read: Callable[..., Reading[AnyPost]]) -> Reading[AnyPost]:
-    reading = read(arguments.files, keep_going=arguments.keep_going, watch=progress_bar)
+def _taxonomy(arguments: argparse.Namespace) -> Taxonomy:
+    return read_taxonomy(arguments.taxonomy) if arguments.taxonomy else BUILT_IN
+
+
+def _read_labelled(arguments: argparse.Namespace) -> Reading[LabelledPost]:
+    reading = read_labelled(
+        arguments.files, taxonomy=_taxonomy(arguments), keep_going=arguments.keep_going, watch=progress_bar
+    )
+    _report_reading(reading, arguments.rejects)
+    return reading
+
+
+def _read_plain(arguments: argparse.Namespace) -> Reading[Post]:
+    reading = read_posts(arguments.files, keep_going=arguments.keep_going, watch=progress_bar)
     _report_reading(reading, arguments.rejects)
     return reading
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    taxonomy = _taxonomy(arguments)
     # A check reports bad rows together with all else, so it always reads on; --keep-going says what they count as.
-    reading = read_labelled(arguments.files, keep_going=True, watch=progress_bar)
+    reading = read_labelled(arguments.files, taxonomy=taxonomy, keep_going=True, watch=progress_bar)
     if arguments.keep_going:
         _report_reading(reading, arguments.rejects)
     report = check(
         reading.posts,
+        taxonomy=taxonomy,
         rejects=reading.rejects,
         rejects_are="warning" if arguments.keep_going else "error",
         splits=read_splits(arguments.splits) if arguments.splits else None,
@@ -78,7 +92,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _split(arguments: argparse.Namespace) -> int:
-    reading = _read(arguments, read_labelled)
+    reading = _read_labelled(arguments)
     splits = split(reading.posts, seed=arguments.seed, watch=progress_bar)
     write_splits(arguments.out, splits)
     file = splits.file
@@ -95,8 +109,8 @@ def _split(arguments: argparse.Namespace) -> int:
 
 
 def _describe(arguments: argparse.Namespace) -> int:
-    posts = _read(arguments, read_posts).posts if arguments.plain else _read(arguments, read_labelled).posts
-    description = describe(posts)
+    reading = _read_plain(arguments) if arguments.plain else _read_labelled(arguments)
+    description = describe(reading.posts)
     _say(description.as_text())
     _answer(description.as_json())
     return DONE
@@ -104,7 +118,7 @@ def _describe(arguments: argparse.Namespace) -> int:
 
 def _render(arguments: argparse.Namespace) -> int:
     if arguments.text is None:
-        posts: Sequence[Post] = _read(arguments, read_posts).posts
+        posts: Sequence[Post] = _read_plain(arguments).posts
     else:
         posts = [Post(text=arguments.text, platform=arguments.platform, lang=arguments.lang)]
     for post in posts:
@@ -170,6 +184,7 @@ def _parser() -> argparse.ArgumentParser:
     describing.add_argument("--plain", action="store_true", help="the posts have no labels")
     for added in (checking, splitting, describing):
         added.add_argument("files", nargs="+", metavar="FILE", help="one or more sources")
+        added.add_argument("--taxonomy", type=Path, metavar="IN", help="your own intents (default: the built-in 21)")
     rendering = verb("render", _render, "show posts as the model reads them", "render --text 'where is my parcel?'")
     what = rendering.add_mutually_exclusive_group(required=True)
     what.add_argument("files", nargs="*", default=[], metavar="FILE", help="one or more sources")

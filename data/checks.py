@@ -16,7 +16,7 @@ from data.progress import Watch, unwatched
 from data.rejects import Reject
 from data.rendering import Rendered, render
 from data.splits import SplitsFile
-from data.taxonomy import INTENTS, ROUTES
+from data.taxonomy import BUILT_IN, ROUTES, Taxonomy
 
 Severity = Literal["error", "warning", "note"]
 Code = Literal[
@@ -213,11 +213,11 @@ def _contrasts(posts: Sequence[LabelledPost]) -> Iterator[Finding]:
             yield Finding("warning", "contrast_without_flip", message, (post.id, other.id))
 
 
-def _counts(posts: Sequence[LabelledPost], least: int) -> Iterator[Finding]:
+def _counts(posts: Sequence[LabelledPost], taxonomy: Taxonomy, least: int) -> Iterator[Finding]:
     routes: Counter[str] = Counter(post.route for post in posts)
     intents: Counter[str] = Counter(post.intent for post in posts)
     labels = [("route", label, routes[label]) for label in ROUTES] + [
-        ("intent", each, intents[each]) for each in INTENTS
+        ("intent", each, intents[each]) for each in taxonomy.names
     ]
     for what, label, n in labels:
         if n < least:
@@ -245,6 +245,7 @@ def _leakage(posts: Sequence[LabelledPost], splits: SplitsFile, watch: Watch) ->
 def check(
     posts: Sequence[LabelledPost],
     *,
+    taxonomy: Taxonomy = BUILT_IN,
     rejects: Sequence[Reject] = (),
     rejects_are: Severity = "error",
     splits: SplitsFile | None = None,
@@ -253,7 +254,7 @@ def check(
 ) -> Report:
     """All findings over `posts`, the rows that were rejected while reading, and the splits where they are given.
 
-    `least` is the number of posts below which a route or an intent is called thin.
+    `least` is the number of posts below which a route, or an intent of the `taxonomy`, is called thin.
     """
     rendered = [render(post) for post in watch(posts, "rendering")]
     findings = [
@@ -264,7 +265,7 @@ def check(
         *_alike(posts, rendered, watch),
         *_rules(posts, rendered),
         *_contrasts(posts),
-        *_counts(posts, least),
+        *_counts(posts, taxonomy, least),
         *(_leakage(posts, splits, watch) if splits else ()),
     ]
     return Report(len(posts), tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))))

@@ -6,9 +6,10 @@ Field meanings and limits follow the labelling guide (`data/corpus/labelling-gui
 
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationInfo
+from pydantic_core import PydanticCustomError
 
-from data.taxonomy import Intent, Platform, Route
+from data.taxonomy import Intent, Platform, Route, Taxonomy
 
 MAX_TEXT_CHARACTERS = 10_000
 """The longest post that is read at all (LinkedIn and Facebook posts end well below it)."""
@@ -66,13 +67,27 @@ class Post(_Value):
         return self.reach.reposts if self.reach else None
 
 
+def _of_the_taxonomy(intent: object, info: ValidationInfo) -> object:
+    taxonomy = info.context
+    if not isinstance(taxonomy, Taxonomy) or not isinstance(intent, str) or intent in taxonomy.intents:
+        return intent
+    nearest = taxonomy.nearest(intent)
+    use = f"write {nearest!r}, which is nearest" if nearest else "use one of these"
+    remedy = f"{use}, or name it in a taxonomy of your own (docs/data.md)"
+    raise PydanticCustomError("unknown_intent", "{wanted}", {"wanted": taxonomy.wanted, "remedy": remedy})
+
+
 class LabelledPost(Post):
-    """A post with the two labels that a reader gave it, as one line of a labelled file."""
+    """A post with the two labels that a reader gave it, as one line of a labelled file.
+
+    The intent must be one of the `Taxonomy` that is handed in as validation context (`data.sources` does); without one
+    it may have any name that an intent can have.
+    """
 
     id: Annotated[str, Field(min_length=1, max_length=200)]
     text: Annotated[str, Field(min_length=1, max_length=MAX_LABELLED_TEXT_CHARACTERS)]
     lang: LanguageCode
     industry: Annotated[str, Field(min_length=1, max_length=100)] = "other"
     route: Route
-    intent: Intent
+    intent: Annotated[Intent, BeforeValidator(_of_the_taxonomy)]
     contrast_of: str | None = None

@@ -18,7 +18,8 @@ _WANTED = {
     "model_type": "an object",
     "string_unicode": "text that is whole Unicode",
 }
-"""In plainer words than pydantic's, by its name of the error. The only pattern of a post is that of `lang`."""
+"""In plainer words than pydantic's, by its name of the error. The only pattern that a read post can miss is
+that of `lang`: an intent's name is looked up first."""
 _REMEDIES = {
     "missing": "add the field",
     "literal_error": "use one of these values",
@@ -98,7 +99,7 @@ def problems_of(error: ValidationError) -> tuple[Problem, ...]:
             field=".".join(map(str, each["loc"])),
             value="nothing" if each["type"] == "missing" else shown(each["input"]),
             wanted=_WANTED.get(each["type"]) or each["msg"].removeprefix("Input should be "),
-            remedy=_REMEDIES.get(each["type"], "correct the value"),
+            remedy=each.get("ctx", {}).get("remedy") or _REMEDIES.get(each["type"], "correct the value"),
             code=each["type"],
         )
         for each in error.errors(include_url=False)

@@ -6,6 +6,7 @@ format: an empty string is an unknown value, and an author or a reach of which n
 
 import json
 import math
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from data.formats import (
 from data.post import Author, LabelledPost, Post, Reach
 from data.progress import Watch, unwatched
 from data.rejects import Reject, RejectedRowsError, SourceError, problems_of
+from data.taxonomy import BUILT_IN, Taxonomy
 
 _ROWS_BY_SUFFIX: Mapping[str, Callable[[Path], Iterator[Row]]] = {
     ".jsonl": json_lines_rows,
@@ -123,7 +125,13 @@ def _not_empty(files: Iterable[Source]) -> Iterator[Row]:
             )
 
 
-def _read(model: type[AnyPost], sources: Source | Sequence[Source], keep_going: bool, watch: Watch) -> Reading[AnyPost]:
+def _read(
+    model: type[AnyPost],
+    sources: Source | Sequence[Source],
+    keep_going: bool,
+    watch: Watch,
+    taxonomy: Taxonomy | None = None,
+) -> Reading[AnyPost]:
     given = [sources] if isinstance(sources, str | Path) else sources
     files = [file for source in given for file in _files(source)]
     posts: list[AnyPost] = []
@@ -136,7 +144,7 @@ def _read(model: type[AnyPost], sources: Source | Sequence[Source], keep_going: 
         values, foreign = _post_values(row.values, model)
         ignored |= foreign
         try:
-            posts.append(model.model_validate(values))
+            posts.append(model.model_validate(values, context=taxonomy))
         except ValidationError as error:
             rejects.append(Reject(row.file, row.line, problems_of(error), row.values))
     if rejects and not keep_going:
@@ -145,17 +153,21 @@ def _read(model: type[AnyPost], sources: Source | Sequence[Source], keep_going: 
 
 
 def read_labelled(
-    sources: Source | Sequence[Source], *, keep_going: bool = False, watch: Watch = unwatched
+    sources: Source | Sequence[Source],
+    *,
+    taxonomy: Taxonomy = BUILT_IN,
+    keep_going: bool = False,
+    watch: Watch = unwatched,
 ) -> Reading[LabelledPost]:
     """The labelled posts of one or more files, directories or `hf:NAME[:CONFIG][:SPLIT]` sources.
 
     Raises:
-        RejectedRowsError: when rows are no labelled posts, listing all of them; with `keep_going` they are in
-            `Reading.rejects` instead (`data.rejects.write_rejects` keeps them).
+        RejectedRowsError: when rows are no posts labelled by the `taxonomy`, listing all of them; with `keep_going`
+            they are in `Reading.rejects` instead (`data.rejects.write_rejects` keeps them).
         SourceError: when a source is missing, empty, broken or of no known kind.
         MissingGroupError: when the library of the format is not installed.
     """
-    return _read(LabelledPost, sources, keep_going, watch)
+    return _read(LabelledPost, sources, keep_going, watch, taxonomy)
 
 
 def read_posts(
@@ -175,3 +187,27 @@ def write_labelled(path: Path, posts: Iterable[LabelledPost]) -> None:
         for post in posts:
             exclude = {"posted_at"} if post.posted_at is None else set()
             file.write(json.dumps(post.model_dump(mode="json", exclude=exclude), ensure_ascii=False) + "\n")
+
+
+def read_taxonomy(path: Path) -> Taxonomy:
+    """The taxonomy in a TOML file, or in a JSON file such as a bundle's `taxonomy.json`.
+
+    Raises:
+        SourceError: when the file is missing, is not TOML (JSON), names an unknown field, or a value is out of range.
+    """
+    kind = "JSON" if path.suffix.lower() == ".json" else "TOML"
+    try:
+        text = path.read_text(encoding="utf-8")
+        values: object = json.loads(text) if kind == "JSON" else tomllib.loads(text)
+        return Taxonomy.model_validate(values)
+    except OSError as error:
+        got = error.strerror or "nothing"
+    except ValidationError as error:
+        problems = [(".".join(map(str, each["loc"])), each["msg"]) for each in error.errors(include_url=False)]
+        got = "; ".join(f"{place}: {wrong}" if place else wrong for place, wrong in problems)
+    except ValueError as error:  # both libraries' errors, and text that is not UTF-8
+        got = str(error)
+    raise SourceError(
+        f"The taxonomy {path} cannot be used: {got}. Wanted {kind} with a version and a table [intents] of names and "
+        "what each is about. docs/data.md shows one."
+    )

@@ -21,7 +21,7 @@ from data.fingerprint import fingerprint
 from data.grouping import RULES, Rule, group
 from data.post import LabelledPost
 from data.progress import Watch, unwatched
-from data.taxonomy import ROUTES
+from data.taxonomy import BUILT_IN, ROUTES, Taxonomy
 
 SPLITS_FORMAT = "1"
 DEFAULT_SEED = 2026
@@ -73,10 +73,11 @@ class SplitsFile(BaseModel):
 
 @dataclass(frozen=True)
 class Splits:
-    """The parts of a set of posts, with the posts themselves."""
+    """The parts of a set of posts, with the posts themselves and the taxonomy that they are labelled by."""
 
     file: SplitsFile
     posts: tuple[LabelledPost, ...]
+    taxonomy: Taxonomy = BUILT_IN
 
     @cached_property
     def _by_id(self) -> dict[str, LabelledPost]:
@@ -213,8 +214,10 @@ def read_splits(path: Path) -> SplitsFile:
     return file
 
 
-def load_splits(path: Path, posts: Sequence[LabelledPost]) -> Splits:
+def load_splits(path: Path, posts: Sequence[LabelledPost], taxonomy: Taxonomy = BUILT_IN) -> Splits:
     """The splits at `path` over `posts`, which must be the very posts they were made from, in any order.
+
+    `taxonomy` is the one that the posts were read with.
 
     Raises:
         SplitsError: as `read_splits`, or when the posts' fingerprint is another.
@@ -227,4 +230,4 @@ def load_splits(path: Path, posts: Sequence[LabelledPost]) -> Splits:
             f"{file.posts_fingerprint}, {len(posts)} were given with fingerprint {found}. "
             f"Give the same posts, or make new splits: python -m data split FILE... --out {path}"
         )
-    return Splits(file=file, posts=tuple(posts))
+    return Splits(file=file, posts=tuple(posts), taxonomy=taxonomy)

@@ -9,14 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.taxonomy import INTENTS, ROUTES, Intent
+from data.taxonomy import ROUTES
 from evaluation.predictions import BoolArray, Predictions
 from models.calibration import FloatArray
 from models.policy import Decision, Policy, Thresholds
-
-NEEDS_NO_REPLY: tuple[Intent, ...] = ("praise", "not_service")
-"""Intents that lose nothing by silence: "no answer is needed at all (thanks, praise, chatter, spam)", says the
-labelling guide of simple posts. Whether thanks are answered all the same is the policy's business."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,9 +44,11 @@ def wide_open(thresholds: Thresholds) -> Thresholds:
 def wrongly_closed(predictions: Predictions, decisions: list[Decision], policy: Policy) -> BoolArray:
     """Which posts are closed by `decisions` and should not have been, `[n]`.
 
-    Closing is wrong where the route is not simple; closing without a reply also where the true intent wants one.
+    Closing is wrong where the route is not simple; closing without a reply also where the true intent wants one, by
+    the policy and the taxonomy.
     """
-    content = {INTENTS.index(intent) for intent in (*policy.no_reply_intents, *NEEDS_NO_REPLY)}
+    taxonomy = predictions.taxonomy
+    content = {taxonomy.names.index(intent) for intent in (*policy.no_reply_intents, *taxonomy.needs_no_reply)}
     not_simple = ~predictions.is_route("simple")
     wants_reply = ~np.isin(predictions.intents, sorted(content))
     closed = np.array([decision.closed_by_machine for decision in decisions], dtype=np.bool_)

@@ -13,6 +13,7 @@ from data.post import LabelledPost
 from data.progress import progress_bar
 from data.sources import read_labelled
 from data.splits import PARTS, load_splits
+from data.taxonomy import Taxonomy
 from evaluation.behaviour.capabilities import read_cases
 from evaluation.behaviour.suite import as_text as behaviour_text
 from evaluation.behaviour.suite import run_suite
@@ -23,7 +24,7 @@ from evaluation.summary import summarise
 from evaluation.tables import as_text
 from evaluation.thresholds import fit_policy
 from models.bundle import load_bundle
-from models.policy import Policy, RiskBudget
+from models.policy import Policy, PolicyError, RiskBudget
 from models.predictor import Predictor
 
 CORPUS = Path("data/corpus")
@@ -51,8 +52,12 @@ def load_predictor(bundle: Path, policy: Policy | None) -> Predictor:
 
     Raises:
         BundleError: when the bundle cannot be trusted.
+        UsageError: when the policy names intents that the bundle does not know.
     """
-    return Predictor.load(load_bundle(bundle), policy=policy)
+    try:
+        return Predictor.load(load_bundle(bundle), policy=policy)
+    except PolicyError as error:
+        raise UsageError(str(error)) from None
 
 
 def read_policy(path: Path) -> Policy:
@@ -79,15 +84,15 @@ def part_of(arguments: Namespace) -> str:
     return str(arguments.part or ("calibration" if is_corpus else ALL))
 
 
-def read_part(arguments: Namespace, part: str, say: Say) -> list[LabelledPost]:
-    """The labelled posts of one part of the file, in the languages asked for.
+def read_part(arguments: Namespace, part: str, taxonomy: Taxonomy, say: Say) -> list[LabelledPost]:
+    """The posts of one part of the file, labelled by the taxonomy of the bundle, in the languages asked for.
 
     Raises:
-        SourceError: when the file cannot be read or holds rows that are no labelled posts.
+        SourceError: when the file cannot be read or holds rows that are no such posts.
         SplitsError: when the splits are not those of the file.
         UsageError: when no post is left.
     """
-    reading = read_labelled(arguments.file, watch=progress_bar)
+    reading = read_labelled(arguments.file, taxonomy=taxonomy, watch=progress_bar)
     if reading.ignored_fields:
         say(f"Ignored fields that are not of a post: {', '.join(reading.ignored_fields)}.")
     posts = list(reading.posts)
@@ -106,7 +111,8 @@ def read_part(arguments: Namespace, part: str, say: Say) -> list[LabelledPost]:
 def _predict(arguments: Namespace, load: Load, say: Say) -> tuple[Predictor, Predictions]:
     policy = read_policy(arguments.policy) if arguments.policy else None
     predictor = load(arguments.bundle, policy)
-    return predictor, predict_posts(predictor, read_part(arguments, part_of(arguments), say))
+    posts = read_part(arguments, part_of(arguments), predictor.bundle.taxonomy, say)
+    return predictor, predict_posts(predictor, posts)
 
 
 def _origin(arguments: Namespace, predictor: Predictor) -> Origin:
@@ -152,7 +158,7 @@ def _budget(arguments: Namespace, policy: Policy) -> RiskBudget:
 
 
 def _fit(arguments: Namespace, predictor: Predictor, calibration: Predictions, base: Policy, say: Say) -> Policy:
-    development = predict_posts(predictor, read_part(arguments, "development", say))
+    development = predict_posts(predictor, read_part(arguments, "development", predictor.bundle.taxonomy, say))
     fitted = fit_policy(development, calibration, base.model_copy(update={"version": arguments.version}))
     say(f"Tested {len(fitted.steps)} of {len(fitted.path)} steps from safe to bold.")
     arguments.fit.write_text(fitted.policy.model_dump_json(indent=2) + "\n", encoding="utf-8")

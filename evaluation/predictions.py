@@ -14,7 +14,7 @@ import numpy.typing as npt
 from data.dependencies import needs_group
 from data.grouping import group
 from data.post import LabelledPost
-from data.taxonomy import INTENTS, ROUTES, Route
+from data.taxonomy import ROUTES, Route, Taxonomy
 from models.calibration import FloatArray
 from models.policy import Decision, Facts, Policy, decide
 from models.predictor import Predictor, Scores
@@ -32,8 +32,8 @@ _CHUNK_POSTS = 32
 class Predictions:
     """A table of n posts: true labels, calibrated probabilities, facts, and the group that each post belongs to.
 
-    `routes` and `intents` `[n]` are places in `ROUTES` and `INTENTS`; `groups` `[n]` numbers the groups of posts that
-    are not independent of each other (author, thread, contrast pair, near duplicate).
+    `routes` and `intents` `[n]` are places in `ROUTES` and in the names of the `taxonomy`; `groups` `[n]` numbers the
+    groups of posts that are not independent of each other (author, thread, contrast pair, near duplicate).
     """
 
     posts: tuple[LabelledPost, ...]
@@ -43,6 +43,7 @@ class Predictions:
     intent_probabilities: FloatArray
     facts: tuple[Facts, ...]
     groups: IntArray
+    taxonomy: Taxonomy
 
     def __len__(self) -> int:
         return len(self.posts)
@@ -71,19 +72,25 @@ class Predictions:
             intent_probabilities=self.intent_probabilities[rows],
             facts=tuple(self.facts[row] for row in rows),
             groups=self.groups[rows],
+            taxonomy=self.taxonomy,
         )
 
     def decide(self, policy: Policy) -> list[Decision]:
         """The decision of `policy` for every post, in order."""
         rows = zip(self.route_probabilities.tolist(), self.intent_probabilities.tolist(), self.facts, strict=True)
+        names = self.taxonomy.names
         return [
-            decide(dict(zip(ROUTES, routes, strict=True)), dict(zip(INTENTS, intents, strict=True)), facts, policy)
+            decide(dict(zip(ROUTES, routes, strict=True)), dict(zip(names, intents, strict=True)), facts, policy)
             for routes, intents, facts in rows
         ]
 
 
-def tabulate(posts: Sequence[LabelledPost], scores: Sequence[Scores], groups: Sequence[Hashable]) -> Predictions:
+def tabulate(
+    posts: Sequence[LabelledPost], scores: Sequence[Scores], groups: Sequence[Hashable], taxonomy: Taxonomy
+) -> Predictions:
     """The table of posts, their scores and the names of their groups, all in the same order.
+
+    The posts are labelled by the `taxonomy`, in whose order the scores of the intents stand.
 
     Raises:
         ValueError: when the three differ in length.
@@ -93,15 +100,17 @@ def tabulate(posts: Sequence[LabelledPost], scores: Sequence[Scores], groups: Se
             f"A table of predictions got {len(posts)} posts, {len(scores)} scores and {len(groups)} groups; "
             "wanted one of each per post. Give the scores and groups of exactly these posts."
         )
+    names = taxonomy.names
     number = {name: place for place, name in enumerate(dict.fromkeys(groups))}
     return Predictions(
         posts=tuple(posts),
         routes=np.array([ROUTES.index(post.route) for post in posts], dtype=np.int64),
-        intents=np.array([INTENTS.index(post.intent) for post in posts], dtype=np.int64),
+        intents=np.array([names.index(post.intent) for post in posts], dtype=np.int64),
         route_probabilities=np.array([score.routes for score in scores], dtype=np.float64).reshape(-1, len(ROUTES)),
-        intent_probabilities=np.array([score.intents for score in scores], dtype=np.float64).reshape(-1, len(INTENTS)),
+        intent_probabilities=np.array([score.intents for score in scores], dtype=np.float64).reshape(-1, len(names)),
         facts=tuple(score.facts for score in scores),
         groups=np.array([number[name] for name in groups], dtype=np.int64),
+        taxonomy=taxonomy,
     )
 
 
@@ -119,4 +128,4 @@ def predict_posts(predictor: Predictor, posts: Sequence[LabelledPost], *, progre
             chunk = posts[start : start + _CHUNK_POSTS]
             scores += predictor.score(chunk)
             bar.update(len(chunk))
-    return tabulate(posts, scores, group_numbers(posts))
+    return tabulate(posts, scores, group_numbers(posts), predictor.bundle.taxonomy)

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from data.taxonomy import INTENTS, ROUTES
+from data.taxonomy import ROUTES
 from evaluation.certificates import LEAKS
 from evaluation.closings import other_need, wrongly_closed
 from evaluation.metrics import (
@@ -132,7 +132,9 @@ def summarise(predictions: Predictions, policy: Policy) -> Summary:
         "posts_by_route": {route: int(predictions.is_route(route).sum()) for route in ROUTES},
         "route": _labels(true, said, ROUTES, predictions.groups)
         | {"calibration": _calibration(predictions.route_probabilities, true)},
-        "intent": _labels(predictions.intents, predictions.predicted_intents, INTENTS, predictions.groups)
+        "intent": _labels(
+            predictions.intents, predictions.predicted_intents, predictions.taxonomy.names, predictions.groups
+        )
         | {"calibration": _calibration(predictions.intent_probabilities, predictions.intents)},
         "selective": _selective(predictions),
         "decisions": _decisions(predictions, predictions.decide(policy), policy),

@@ -17,10 +17,10 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from data.rendering import RENDERING_VERSION
-from data.taxonomy import Taxonomy, UnknownTaxonomyError, taxonomy
+from data.taxonomy import BUILT_IN, ROUTES, Taxonomy
 from models.calibration import Calibration
 from models.golden import Golden
-from models.policy import Policy
+from models.policy import Policy, PolicyError, check_intents
 
 BUNDLE_FORMAT = "1"
 DEFAULT_BUNDLE = Path("models/default")
@@ -34,7 +34,9 @@ METRICS_FILE = "metrics.json"
 RECIPE_FILE = "recipe.toml"
 CARD_FILE = "README.md"
 GOLDEN_FILE = "golden.json"
-"""The one file that a bundle may lack: those written before there were golden posts do (docs/decisions/0011)."""
+"""A bundle may lack it: those written before there were golden posts do (docs/decisions/0011)."""
+TAXONOMY_FILE = "taxonomy.json"
+"""A bundle with the built-in intents lacks it (docs/decisions/0024)."""
 FILES = (
     MODEL_FILE,
     TOKENIZER_FILE,
@@ -45,6 +47,7 @@ FILES = (
     RECIPE_FILE,
     CARD_FILE,
 )
+MAY_LACK = (GOLDEN_FILE, TAXONOMY_FILE)
 
 _SPECIAL_TOKENS = 3
 """What a pair costs beside its texts: `[CLS]`, `[SEP]` and `[SEP]`."""
@@ -108,7 +111,6 @@ class _Versions(BaseModel):
 
     format: str
     rendering: str
-    taxonomy: str
 
 
 class Labels(_Value):
@@ -154,6 +156,7 @@ class BundleParts:
     recipe: str
     card: str
     golden: Golden | None = None
+    taxonomy: Taxonomy = BUILT_IN
 
 
 def sha256_of(path: Path) -> str:
@@ -176,7 +179,6 @@ def write_bundle(directory: Path, parts: BundleParts) -> Bundle:
 
     `directory` is then as it was.
     """
-    labels = taxonomy(parts.manifest.taxonomy)
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}-") as scratch:
         new = Path(scratch) / "new"
@@ -184,7 +186,7 @@ def write_bundle(directory: Path, parts: BundleParts) -> Bundle:
         shutil.copyfile(parts.model, new / MODEL_FILE)
         shutil.copyfile(parts.tokenizer, new / TOKENIZER_FILE)
         texts = {
-            LABELS_FILE: _json({"route": labels.routes, "intent": labels.intents}),
+            LABELS_FILE: _json({"route": ROUTES, "intent": parts.taxonomy.names}),
             CALIBRATION_FILE: _json(parts.calibration.model_dump(mode="json")),
             POLICY_FILE: _json(parts.policy.model_dump(mode="json")),
             METRICS_FILE: _json(parts.metrics),
@@ -193,6 +195,8 @@ def write_bundle(directory: Path, parts: BundleParts) -> Bundle:
         }
         if parts.golden is not None:
             texts[GOLDEN_FILE] = _json(parts.golden.model_dump(mode="json"))
+        if parts.taxonomy != BUILT_IN:
+            texts[TAXONOMY_FILE] = _json(parts.taxonomy.model_dump(mode="json"))
         for name, text in texts.items():
             (new / name).write_text(text, encoding="utf-8")
         files = {name: sha256_of(new / name) for name in (MODEL_FILE, TOKENIZER_FILE, *texts)}
@@ -227,10 +231,10 @@ def _read(directory: Path, name: str, kind: type[AnyValue]) -> AnyValue:
 
 
 def _check_files(directory: Path, manifest: Manifest) -> None:
-    if set(manifest.files) - {GOLDEN_FILE} != set(FILES):
+    if set(manifest.files) - set(MAY_LACK) != set(FILES):
         raise BundleError(
             f"The manifest of bundle {directory} lists {sorted(manifest.files)}, wanted {sorted(FILES)} "
-            f"and at most {GOLDEN_FILE} beside them. "
+            f"and at most {' and '.join(MAY_LACK)} beside them. "
             "Use a bundle written by this version, or retrain it."
         )
     for name, wanted in manifest.files.items():
@@ -248,7 +252,7 @@ def _check_files(directory: Path, manifest: Manifest) -> None:
             )
 
 
-def _check_versions(directory: Path, versions: _Versions) -> Taxonomy:
+def _check_versions(directory: Path, versions: _Versions) -> None:
     for what, got, wanted in (
         ("format", versions.format, BUNDLE_FORMAT),
         ("rendering", versions.rendering, RENDERING_VERSION),
@@ -258,21 +262,53 @@ def _check_versions(directory: Path, versions: _Versions) -> Taxonomy:
                 f"Bundle {directory} has {what} version {got!r}, this program reads version {wanted!r}. "
                 "Serve it with the Signalbox release that wrote it, or retrain the bundle."
             )
-    try:
-        return taxonomy(versions.taxonomy)
-    except UnknownTaxonomyError as error:
-        raise BundleError(f"Bundle {directory} cannot be read: {error}") from None
 
 
-def _check_labels(directory: Path, known: Taxonomy) -> None:
+def _read_taxonomy(directory: Path, manifest: Manifest) -> Taxonomy:
+    has_own = TAXONOMY_FILE in manifest.files
+    taxonomy = _read(directory, TAXONOMY_FILE, Taxonomy) if has_own else BUILT_IN
+    if taxonomy.version != manifest.taxonomy:
+        file = f"a {TAXONOMY_FILE} of version {taxonomy.version!r}" if has_own else f"no {TAXONOMY_FILE}"
+        raise BundleError(
+            f"Bundle {directory} cannot be read: it is of taxonomy {manifest.taxonomy!r} and has {file}. Wanted: a "
+            f"{TAXONOMY_FILE} of that version, or none and version {BUILT_IN.version!r}, which is built in. "
+            "Copy the whole directory again, or update Signalbox to a release that knows it."
+        )
+    return taxonomy
+
+
+def _check_labels(directory: Path, taxonomy: Taxonomy) -> None:
     labels = _read(directory, LABELS_FILE, Labels)
-    for head, got, wanted in (("route", labels.route, known.routes), ("intent", labels.intent, known.intents)):
+    for head, got, wanted in (("route", labels.route, ROUTES), ("intent", labels.intent, taxonomy.names)):
         for place, (one, other) in enumerate(zip_longest(got, wanted)):
             if one != other:
                 raise BundleError(
-                    f"The labels of bundle {directory} are not those of taxonomy {known.version}: {head} label {place} "
-                    f"is {one!r}, wanted {other!r}. Restore {LABELS_FILE} from its source, or retrain the bundle."
+                    f"The labels of bundle {directory} are not those of taxonomy {taxonomy.version}: {head} label "
+                    f"{place} is {one!r}, wanted {other!r}. Restore {LABELS_FILE} from its source, or retrain the "
+                    "bundle."
                 )
+
+
+def _read_policy(directory: Path, taxonomy: Taxonomy) -> Policy:
+    policy = _read(directory, POLICY_FILE, Policy)
+    try:
+        check_intents(policy, taxonomy)
+    except PolicyError as error:
+        raise BundleError(f"Bundle {directory} cannot be read: {error}") from None
+    return policy
+
+
+def _read_golden(directory: Path, taxonomy: Taxonomy) -> Golden:
+    golden = _read(directory, GOLDEN_FILE, Golden)
+    for each in golden.posts:
+        odd = sorted(set(each.intents) ^ set(taxonomy.intents))
+        if odd:
+            raise BundleError(
+                f"Bundle file {directory / GOLDEN_FILE} is not valid: golden post {each.post.id} and taxonomy "
+                f"{taxonomy.version} do not both have the intent {odd[0]!r}. Wanted a probability for every intent, "
+                "and for no other. Restore the file from its source, or retrain the bundle."
+            )
+    return golden
 
 
 def load_bundle(directory: Path) -> Bundle:
@@ -286,18 +322,19 @@ def load_bundle(directory: Path) -> Bundle:
             f"No bundle in {directory}: there is no {MANIFEST_FILE}. Wanted: a directory written by "
             "`python -m training run`. Give the path of one."
         )
-    known = _check_versions(directory, _read(directory, MANIFEST_FILE, _Versions))
+    _check_versions(directory, _read(directory, MANIFEST_FILE, _Versions))
     manifest = _read(directory, MANIFEST_FILE, Manifest)
     _check_files(directory, manifest)
-    _check_labels(directory, known)
+    taxonomy = _read_taxonomy(directory, manifest)
+    _check_labels(directory, taxonomy)
     return Bundle(
         directory=directory,
         manifest=manifest,
-        taxonomy=known,
+        taxonomy=taxonomy,
         calibration=_read(directory, CALIBRATION_FILE, Calibration),
-        policy=_read(directory, POLICY_FILE, Policy),
+        policy=_read_policy(directory, taxonomy),
         metrics=_read(directory, METRICS_FILE, dict[str, Any]),
-        golden=_read(directory, GOLDEN_FILE, Golden) if GOLDEN_FILE in manifest.files else None,
+        golden=_read_golden(directory, taxonomy) if GOLDEN_FILE in manifest.files else None,
     )
 
 

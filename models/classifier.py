@@ -16,7 +16,7 @@ import onnxruntime
 from tokenizers import Encoding, Tokenizer
 
 from data.rendering import Rendered
-from data.taxonomy import INTENTS, ROUTES
+from data.taxonomy import ROUTES
 from models.bundle import Reading
 
 IntArray = npt.NDArray[np.int64]
@@ -41,7 +41,7 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Logits:
-    """Raw outputs of a list of posts: `route` `[n, 4]`, `intent` `[n, 21]`."""
+    """Raw outputs of a list of posts: `route` `[n, 4]`, `intent` `[n, k]` for the `k` intents of the graph."""
 
     route: FloatArray
     intent: FloatArray
@@ -92,7 +92,7 @@ def open_session(model: Path, threads: int = 1) -> Session:
 
 
 def join_windows(route: FloatArray, intent: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The logits of one post from those of its windows: `[w, 4]` and `[w, 21]` to `[4]` and `[21]`.
+    """The logits of one post from those of its windows: `[w, 4]` and `[w, k]` to `[4]` and `[k]`.
 
     Least simple, most of everything else: one window with a sensitive fact decides however long the rest is.
     """
@@ -131,7 +131,7 @@ class Classifier:
         return Encoded(windows=tuple(windows[:kept]), truncated=len(windows) > kept)
 
     def run(self, ids: IntArray, mask: IntArray, types: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Logits `[n, 4]` and `[n, 21]` of padded windows `[n, t]`; each row is run alone, without its padding."""
+        """Logits `[n, 4]` and `[n, k]` of padded windows `[n, t]`; each row is run alone, without its padding."""
         routes, intents = [], []
         for row_ids, row_mask, row_types in zip(ids, mask, types, strict=True):
             real = row_mask.astype(bool)
@@ -146,11 +146,13 @@ class Classifier:
         return self.run(*arrays)
 
     def logits(self, posts: Sequence[Encoded]) -> Logits:
-        """Logits of encoded posts, `[n, 4]` and `[n, 21]`, in order."""
-        routes = np.empty((len(posts), len(ROUTES)), dtype=np.float32)
-        intents = np.empty((len(posts), len(INTENTS)), dtype=np.float32)
-        for row, post in enumerate(posts):
+        """Logits of encoded posts, `[n, 4]` and `[n, k]`, in order; those of no posts are of no intents."""
+        rows = []
+        for post in posts:
             outputs = [self._run_window(window) for window in post.windows]
             route, intent = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
-            routes[row], intents[row] = join_windows(route, intent)
+            rows.append(join_windows(route, intent))
+        if not rows:
+            return Logits(route=np.empty((0, len(ROUTES)), np.float32), intent=np.empty((0, 0), np.float32))
+        routes, intents = (np.stack(parts) for parts in zip(*rows, strict=True))
         return Logits(route=routes, intent=intents)

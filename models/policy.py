@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from data.handles import Handles
-from data.taxonomy import Intent, Platform, Route
+from data.taxonomy import BUILT_IN, Intent, Platform, Route, Taxonomy
 
 Action = Literal["auto_answer", "no_reply", "agent", "specialist"]
 Queue = Literal["auto", "closed", "agents", "sensitive", "influencer", "privacy"]
@@ -107,11 +107,31 @@ class Policy(_Value):
     version: str = "1"
     thresholds: Thresholds = Thresholds()
     guards: GuardLines = GuardLines()
-    no_reply_intents: tuple[Intent, ...] = ("not_service",)
+    no_reply_intents: tuple[Intent, ...] = BUILT_IN.no_reply_intents
     inventory: tuple[Template, ...] | None = None
     promise: Promise = Promise()
     budget: RiskBudget = RiskBudget()
     certificates: tuple[Certificate, ...] = ()
+
+
+class PolicyError(ValueError):
+    """A policy that does not fit the model that it is to decide for."""
+
+
+def check_intents(policy: Policy, taxonomy: Taxonomy) -> None:
+    """Nothing; every intent that the policy names is one of the taxonomy.
+
+    Raises:
+        PolicyError: when one is not.
+    """
+    named = [("no_reply_intents", name) for name in policy.no_reply_intents]
+    named += [(f"inventory.{place}.intent", each.intent) for place, each in enumerate(policy.inventory or ())]
+    for field, name in named:
+        if name not in taxonomy.intents:
+            raise PolicyError(
+                f"Policy {policy.version} does not fit: its {field} names {name!r}. Wanted {taxonomy.wanted}. "
+                "Name intents of this taxonomy alone; no_reply_intents is [] where none is closed without a reply."
+            )
 
 
 @dataclass(frozen=True, slots=True)

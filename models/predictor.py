@@ -17,13 +17,13 @@ import numpy as np
 from data.handles import Handles
 from data.post import Post
 from data.rendering import Rendered, render
-from data.taxonomy import INTENTS, ROUTES, Intent, Route
-from models.bundle import Bundle, BundleError
+from data.taxonomy import ROUTES, Intent, Route, Taxonomy
+from models.bundle import LABELS_FILE, Bundle, BundleError
 from models.calibration import FloatArray, probabilities
 from models.classifier import Classifier, Encoded, Logits
 from models.golden import TOLERANCE, departures
 from models.guards import Guards, LanguageDetector
-from models.policy import Decision, Facts, Policy, decide
+from models.policy import Decision, Facts, Policy, check_intents, decide
 
 Stage = Literal["render", "tokenize", "infer", "guard", "decide"]
 STAGES: tuple[Stage, ...] = ("render", "tokenize", "infer", "guard", "decide")
@@ -38,7 +38,7 @@ class Scorer(Protocol):
         """The windows of one rendered post."""
 
     def logits(self, posts: Sequence[Encoded]) -> Logits:
-        """Logits of encoded posts, `[n, 4]` and `[n, 21]`, in order."""
+        """Logits of encoded posts, `[n, 4]` and `[n, k]`, in order."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +53,7 @@ class ReadPost:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Probabilities:
-    """Calibrated probabilities of one post, `[4]` and `[21]`. They depend on what the model reads of it alone."""
+    """Calibrated probabilities of one post, `[4]` and `[k]`. They depend on what the model reads of it alone."""
 
     routes: FloatArray
     intents: FloatArray
@@ -61,7 +61,7 @@ class Probabilities:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Calibrated probabilities of one post with what the policy needs beside them; arrays are `[4]` and `[21]`."""
+    """Calibrated probabilities of one post with what the policy needs beside them; arrays are `[4]` and `[k]`."""
 
     routes: FloatArray
     intents: FloatArray
@@ -91,15 +91,15 @@ def _ignore(stage: Stage, seconds: float) -> None:
     """Observes nothing."""
 
 
-def decide_scores(scores: Scores, policy: Policy) -> Prediction:
+def decide_scores(scores: Scores, taxonomy: Taxonomy, policy: Policy) -> Prediction:
     """The prediction that `policy` makes of scores; cheap, so a threshold can be tried without the model."""
     routes = dict(zip(ROUTES, map(float, scores.routes), strict=True))
-    intents = dict(zip(INTENTS, map(float, scores.intents), strict=True))
+    intents = dict(zip(taxonomy.intents, map(float, scores.intents), strict=True))
     return Prediction(
         routes=routes,
         intents=intents,
         route=ROUTES[int(np.argmax(scores.routes))],
-        intent=INTENTS[int(np.argmax(scores.intents))],
+        intent=taxonomy.names[int(np.argmax(scores.intents))],
         facts=scores.facts,
         decision=decide(routes, intents, scores.facts, policy),
         tokens=scores.tokens,
@@ -108,7 +108,11 @@ def decide_scores(scores: Scores, policy: Policy) -> Prediction:
 
 
 class Predictor:
-    """A bundle in memory. Safe to share between threads; `policy` replaces the bundle's own where given."""
+    """A bundle in memory. Safe to share between threads; `policy` replaces the bundle's own where given.
+
+    Raises:
+        PolicyError: when the policy names an intent that the bundle does not know.
+    """
 
     def __init__(
         self,
@@ -121,6 +125,7 @@ class Predictor:
     ) -> None:
         self.bundle = bundle
         self.policy = policy or bundle.policy
+        check_intents(self.policy, bundle.taxonomy)
         self._classifier = classifier
         self.guards = guards
         self._handles: Handles = self.policy.guards.handles
@@ -135,9 +140,12 @@ class Predictor:
         `guards` shares a language model that is in memory already.
 
         Raises:
-            BundleError: when it does not compute what was recorded when the bundle was written.
+            BundleError: when its graph has other outputs than it has labels, or it does not compute what was recorded
+                when the bundle was written.
+            PolicyError: when `policy` names an intent that the bundle does not know.
         """
         classifier = Classifier(bundle.model_path, bundle.tokenizer_path, bundle.manifest.reading, threads=threads)
+        _check_outputs(bundle, classifier)
         predictor = cls(bundle, classifier, guards or Guards(LanguageDetector()), policy=policy)
         _check_golden(predictor)
         return predictor
@@ -182,7 +190,7 @@ class Predictor:
         """The prediction that the policy makes of what the other phases gave."""
         start = perf_counter()
         scores = Scores(found.routes, found.intents, facts, read.tokens, read.rendered)
-        prediction = decide_scores(scores, self.policy)
+        prediction = decide_scores(scores, self.bundle.taxonomy, self.policy)
         observe("decide", perf_counter() - start)
         return prediction
 
@@ -216,7 +224,19 @@ class Predictor:
         encoded = self._classifier.encode(rendered)
         found = self.infer(encoded)
         facts = replace(facts, truncated=encoded.truncated)
-        return decide_scores(Scores(found.routes, found.intents, facts, encoded.tokens, rendered), self.policy)
+        scores = Scores(found.routes, found.intents, facts, encoded.tokens, rendered)
+        return decide_scores(scores, self.bundle.taxonomy, self.policy)
+
+
+def _check_outputs(bundle: Bundle, classifier: Scorer) -> None:
+    logits = classifier.logits([classifier.encode(Rendered(text="a", context=""))])
+    for head, got, labels in (("route", logits.route, ROUTES), ("intent", logits.intent, bundle.taxonomy.names)):
+        if got.shape[1] != len(labels):
+            raise BundleError(
+                f"The graph of bundle {bundle.directory} gives {got.shape[1]} {head} logits, {LABELS_FILE} names "
+                f"{len(labels)} labels. Wanted one for each. The two are not of one training: copy the bundle again "
+                "from its source, or retrain it."
+            )
 
 
 def _check_golden(predictor: Predictor) -> None:

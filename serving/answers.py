@@ -15,7 +15,7 @@ from serving.wire import (
 )
 
 PROBABILITY_DIGITS = 6
-"""Digits kept of a probability. Rounding moves the sum of 4 or 21 of them by 21 x 0.5e-6 at most, so within 2e-5."""
+"""Digits kept of a probability. Rounding moves the sum of the four routes' by 4 x 0.5e-6 at most, so within 1e-5."""
 ALTERNATIVES = 3
 
 

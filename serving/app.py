@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from data.taxonomy import ROUTES
 from serving import pages
 from serving.admin import add_admin_routes
 from serving.auth import BEARER, HEADER, KeyRing, Scope, sent_key
@@ -93,7 +94,7 @@ def _http_error_handler(write: ErrorWriter) -> Callable[[Request, Exception], Co
 def _model_answer(lineup: Lineup, settings: Settings) -> ModelResponse:
     model = lineup.champion
     manifest, policy = model.predictor.bundle.manifest, model.predictor.policy
-    labels, guards = model.predictor.bundle.taxonomy, policy.guards
+    taxonomy, guards = model.predictor.bundle.taxonomy, policy.guards
     return ModelResponse(
         versions=model.versions,
         created_at=manifest.created_at,
@@ -102,7 +103,7 @@ def _model_answer(lineup: Lineup, settings: Settings) -> ModelResponse:
         git_commit=manifest.git_commit,
         data_fingerprint=manifest.data_fingerprint,
         files=manifest.files,
-        labels=LabelsAnswer(route=labels.routes, intent=labels.intents),
+        labels=LabelsAnswer(route=ROUTES, intent=taxonomy.names),
         policy_source="bundle" if policy is model.predictor.bundle.policy else "override",
         thresholds=policy.thresholds,
         budget=policy.budget,

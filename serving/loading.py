@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from models.bundle import BundleError, load_bundle
 from models.guards import Guards
-from models.policy import Policy
+from models.policy import Policy, PolicyError
 from models.predictor import Predictor
 from serving.settings import Settings, SettingsError
 
@@ -46,7 +46,10 @@ def load_predictor(settings: Settings, directory: Path | None = None, guards: Gu
     """
     bundle = load_bundle(directory or settings.bundle)
     policy = read_policy(settings.policy, bundle.policy) if settings.policy else None
-    return Predictor.load(bundle, policy=policy, guards=guards)
+    try:
+        return Predictor.load(bundle, policy=policy, guards=guards)
+    except PolicyError as error:
+        raise SettingsError(f"The policy file {settings.policy} cannot be used: {error}") from None
 
 
 def reload_directory(settings: Settings, bundle: str | None) -> Path:

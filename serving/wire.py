@@ -105,14 +105,18 @@ class RouteAnswer(_Answer):
 class Alternative(_Answer):
     """One intent and how probable it is."""
 
-    label: Intent
+    label: Intent = Field(examples=["order_status"])
     probability: Share = Field(examples=[0.964])
 
 
 class IntentAnswer(_Answer):
     """What the post is about."""
 
-    label: Intent = Field(description="The most probable intent")
+    label: Intent = Field(
+        description="The most probable intent: one of those of the bundle that answered (`versions.taxonomy`), which "
+        "`GET /v1/model` lists",
+        examples=["order_status"],
+    )
     confidence: Share = Field(description="Its calibrated probability", examples=[0.964])
     alternatives: tuple[Alternative, ...] = Field(description="The three most probable intents, that one first")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from data.rendering import Rendered
-from data.taxonomy import INTENTS, ROUTES, Intent, Route, taxonomy
+from data.taxonomy import BUILT_IN, ROUTES, Intent, Route
 from models.bundle import MODEL_FILE, Bundle, Encoder, Manifest
 from models.calibration import Calibration
 from models.classifier import Encoded, Logits
@@ -53,7 +53,7 @@ class FakeClassifier:
 
     def logits(self, posts: Sequence[Encoded]) -> Logits:
         route = np.zeros((len(posts), len(ROUTES)), dtype=np.float32)
-        intent = np.zeros((len(posts), len(INTENTS)), dtype=np.float32)
+        intent = np.zeros((len(posts), len(BUILT_IN.names)), dtype=np.float32)
         for row, post in enumerate(posts):
             text = post.text if isinstance(post, FakeEncoded) else ""
             label: tuple[Route, Intent, float] = ("complex", "service_quality", UNSURE)
@@ -62,7 +62,7 @@ class FakeClassifier:
                     label = (known_route, known_intent, SURE)
                     break
             route[row, ROUTES.index(label[0])] = label[2]
-            intent[row, INTENTS.index(label[1])] = label[2]
+            intent[row, BUILT_IN.names.index(label[1])] = label[2]
         return Logits(route=route, intent=intent)
 
 
@@ -86,7 +86,7 @@ def fake_bundle(policy: Policy = BOLD_POLICY) -> Bundle:
     return Bundle(
         directory=Path("fake"),
         manifest=manifest,
-        taxonomy=taxonomy("1"),
+        taxonomy=BUILT_IN,
         calibration=Calibration(),
         policy=policy,
         metrics={},

@@ -10,7 +10,7 @@ import numpy as np
 from data.post import LabelledPost
 from data.rendering import render
 from data.splits import Splits
-from data.taxonomy import INTENTS, ROUTES, TAXONOMY_VERSION, taxonomy
+from data.taxonomy import ROUTES, Taxonomy
 from evaluation.predictions import Predictions, predict_posts
 from evaluation.temperature import fit_temperature
 from evaluation.thresholds import Fitted, fit_policy
@@ -48,30 +48,32 @@ class Proven:
     fitted: Fitted
 
 
-def fit_calibration(logits: Logits, posts: Sequence[LabelledPost]) -> Calibration:
+def fit_calibration(logits: Logits, posts: Sequence[LabelledPost], taxonomy: Taxonomy) -> Calibration:
     """The temperatures of both heads from the exported session's logits of posts that trained and stopped nothing."""
     routes = np.array([ROUTES.index(post.route) for post in posts], dtype=np.int64)
-    intents = np.array([INTENTS.index(post.intent) for post in posts], dtype=np.int64)
+    intents = np.array([taxonomy.names.index(post.intent) for post in posts], dtype=np.int64)
     return Calibration(
         route_temperature=fit_temperature(logits.route, routes),
         intent_temperature=fit_temperature(logits.intent, intents),
     )
 
 
-def _unwritten(graph: Path, recipe: Recipe, precision: Precision, calibration: Calibration) -> Bundle:
+def _unwritten(
+    graph: Path, recipe: Recipe, taxonomy: Taxonomy, precision: Precision, calibration: Calibration
+) -> Bundle:
     """A bundle in memory, enough to predict with before there is anything to write."""
     manifest = Manifest(
         model_version="candidate",
         created_at=datetime.now(UTC),
-        taxonomy=TAXONOMY_VERSION,
+        taxonomy=taxonomy.version,
         precision=precision,
         encoder=Encoder(name=recipe.encoder.name, sha256=recipe.encoder.sha256),
         git_commit="",
         data_fingerprint="",
         reading=recipe.reading,
     )
-    policy = Policy(budget=recipe.budget)
-    return Bundle(graph.parent, manifest, taxonomy(TAXONOMY_VERSION), calibration, policy, metrics={})
+    policy = Policy(budget=recipe.budget, no_reply_intents=taxonomy.no_reply_intents)
+    return Bundle(graph.parent, manifest, taxonomy, calibration, policy, metrics={})
 
 
 def measure_candidate(
@@ -79,9 +81,9 @@ def measure_candidate(
 ) -> Candidate:
     """The candidate of a graph: calibrated on `temperature`, measured on `development`, blind to `calibration`."""
     classifier = Classifier(graph, tokenizer, recipe.reading)
-    posts = splits.part("temperature")
-    calibration = fit_calibration(classifier.logits([classifier.encode(render(post)) for post in posts]), posts)
-    bundle = _unwritten(graph, recipe, precision, calibration)
+    posts, taxonomy = splits.part("temperature"), splits.taxonomy
+    logits = classifier.logits([classifier.encode(render(post)) for post in posts])
+    bundle = _unwritten(graph, recipe, taxonomy, precision, fit_calibration(logits, posts, taxonomy))
     predictor = Predictor(bundle, classifier, guards)
     development = predict_posts(predictor, splits.part("development"))
     return Candidate(graph, bundle, classifier, guards, development)

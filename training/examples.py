@@ -15,7 +15,7 @@ from torch import Tensor
 
 from data.post import LabelledPost
 from data.rendering import Rendered, render
-from data.taxonomy import INTENTS, ROUTES
+from data.taxonomy import ROUTES, Taxonomy
 
 _CHUNK_BATCHES = 50
 """Batches are formed by length within chunks of this many: little padding, and still another mix every epoch."""
@@ -47,7 +47,7 @@ class Batch:
     intents: Tensor
 
 
-def make_example(post: LabelledPost) -> Example:
+def make_example(post: LabelledPost, taxonomy: Taxonomy) -> Example:
     """The example of one post. The author of an influencer's post is never dropped: the label may rest on it.
 
     Dropping it all the same taught the model to see influencers where nothing speaks of one (training/LOG.md).
@@ -57,7 +57,7 @@ def make_example(post: LabelledPost) -> Example:
         anonymous=render(post.model_copy(update={"author": None})),
         may_lose_author=post.route != "influencer",
         route=ROUTES.index(post.route),
-        intent=INTENTS.index(post.intent),
+        intent=taxonomy.names.index(post.intent),
     )
 
 

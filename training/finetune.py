@@ -24,7 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from data.post import LabelledPost
 from data.progress import Watch, unwatched
-from data.taxonomy import ROUTES
+from data.taxonomy import BUILT_IN, ROUTES, Taxonomy
 from evaluation.metrics import accuracy, macro_f1
 from training.errors import DivergedError
 from training.examples import Batch, Encoder, Example, make_example, order_batches, training_pair
@@ -42,7 +42,7 @@ _SEED_STRIDE = 1_000_003
 
 State = dict[str, Any]
 Objective = Callable[[Tensor, Tensor, Batch], Tensor]
-"""The loss of one batch, from route logits `[n, 4]`, intent logits `[n, 21]` and the batch itself."""
+"""The loss of one batch, from route logits `[n, 4]`, intent logits `[n, k]` and the batch itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +305,7 @@ class _MemberWork:
 
     recipe: Recipe
     number: int
+    intents: int
     encoder_directory: Path
     examples: tuple[Example, ...]
     development: tuple[Example, ...]
@@ -314,7 +315,8 @@ class _MemberWork:
     def __call__(self, watch: Watch) -> Member:
         settings = self.recipe.finetune
         encoder = read_encoder(self.recipe, self.encoder_directory)
-        network = build_network(self.encoder_directory, settings.dropout, self.recipe.seed)  # all start alike
+        start = self.recipe.seed  # all start alike
+        network = build_network(self.encoder_directory, self.intents, dropout=settings.dropout, seed=start)
         seed = self.recipe.seed * MAX_MEMBERS + self.number
         objective = label_loss(settings)
         run = Run(settings, seed, network, encoder=encoder, examples=self.examples, objective=objective)
@@ -341,30 +343,31 @@ def finetune(
     development: Sequence[LabelledPost],
     directory: Path,
     *,
+    taxonomy: Taxonomy = BUILT_IN,
     watch: Watch = unwatched,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
     processes: int = 1,
 ) -> Finetuned:
     """The fine-tuned weights in `directory`, going on from the checkpoints that an earlier sitting left there.
 
-    `directory` belongs to one recipe and one set of posts; the caller sees to that. With more than one of `processes`
-    members are trained side by side, the threads of torch shared out among them.
+    `directory` belongs to one recipe, one set of posts and one taxonomy; the caller sees to that. With more than one
+    of `processes` members are trained side by side, the threads of torch shared out among them.
 
     Raises:
         DivergedError: when the loss of an epoch is no finite number.
     """
-    settings = recipe.finetune
+    settings, intents = recipe.finetune, len(taxonomy.intents)
     encoder = read_encoder(recipe, encoder_directory)
-    examples = tuple(make_example(post) for post in watch(train, "rendering", len(train)))
-    held = tuple(make_example(post) for post in development)
+    examples = tuple(make_example(post, taxonomy) for post in watch(train, "rendering", len(train)))
+    held = tuple(make_example(post, taxonomy) for post in development)
     homes = [directory / f"member-{number}" for number in range(settings.members)]
     works = [
-        _MemberWork(recipe, number, encoder_directory, examples, held, home, checkpoint_every_s)
+        _MemberWork(recipe, number, intents, encoder_directory, examples, held, home, checkpoint_every_s)
         for number, home in enumerate(homes)
     ]
     steps = settings.epochs * len(order_batches(encoder.lengths(examples), settings.batch_posts, recipe.seed, 0))
     members = _train_members(works, min(processes, settings.members), steps, watch)
     weights = average_weights([home / BEST_FILE for home in homes], directory / AVERAGE_FILE)
-    network = build_network(encoder_directory, settings.dropout, recipe.seed)
+    network = build_network(encoder_directory, intents, dropout=settings.dropout, seed=recipe.seed)
     network.load_state_dict(torch.load(weights, weights_only=True))
     return Finetuned(weights=weights, members=tuple(members), **measure(network, encoder, held))

@@ -1,5 +1,6 @@
 """The network: a pretrained encoder, mean pooling and two linear heads, `route` and `intent`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -8,15 +9,15 @@ from torch import Tensor, nn
 from transformers import AutoModel
 from transformers.utils import logging as transformers_logging
 
-from data.taxonomy import INTENTS, ROUTES
+from data.taxonomy import ROUTES
 
 Attention = Literal["sdpa", "eager"]
 
 
 class Network(nn.Module):
-    """Token ids `[n, t]` to route logits `[n, 4]` and intent logits `[n, 21]`."""
+    """Token ids `[n, t]` to route logits `[n, 4]` and logits `[n, k]` of so many `intents`."""
 
-    def __init__(self, encoder_directory: Path, dropout: float, attention: Attention) -> None:
+    def __init__(self, encoder_directory: Path, intents: int, *, dropout: float, attention: Attention) -> None:
         super().__init__()
         transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers
@@ -26,10 +27,10 @@ class Network(nn.Module):
         width: int = self.encoder.config.hidden_size
         self.dropout = nn.Dropout(dropout)
         self.route = nn.Linear(width, len(ROUTES))
-        self.intent = nn.Linear(width, len(INTENTS))
+        self.intent = nn.Linear(width, intents)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Route logits `[n, 4]` and intent logits `[n, 21]`; padding (mask 0) does not count."""
+        """Route logits `[n, 4]` and intent logits `[n, k]`; padding (mask 0) does not count."""
         hidden = self.encoder(
             input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids
         ).last_hidden_state
@@ -42,14 +43,20 @@ class Network(nn.Module):
         return [*self.route.parameters(), *self.intent.parameters()]
 
 
-def build_network(encoder_directory: Path, dropout: float, seed: int) -> Network:
-    """A network to train: pretrained encoder, heads drawn from `seed`."""
+def build_network(encoder_directory: Path, intents: int, *, dropout: float, seed: int) -> Network:
+    """A network to train: pretrained encoder, heads for so many `intents` drawn from `seed`."""
     torch.manual_seed(seed)
-    return Network(encoder_directory, dropout, "sdpa")
+    return Network(encoder_directory, intents, dropout=dropout, attention="sdpa")
+
+
+def intents_of(state: Mapping[str, Tensor]) -> int:
+    """For how many intents the network was that these weights (a state dict) are of."""
+    return len(state["intent.bias"])
 
 
 def load_network(encoder_directory: Path, weights: Path, attention: Attention = "eager") -> Network:
     """A trained network to export, without dropout; `eager` attention is the form that graph fusion recognises."""
-    network = Network(encoder_directory, 0.0, attention)
-    network.load_state_dict(torch.load(weights, weights_only=True))
+    state = torch.load(weights, weights_only=True)
+    network = Network(encoder_directory, intents_of(state), dropout=0.0, attention=attention)
+    network.load_state_dict(state)
     return network.eval()

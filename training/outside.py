@@ -9,6 +9,7 @@ from pathlib import Path
 from data.post import LabelledPost
 from data.rejects import SourceError
 from data.sources import read_labelled
+from data.taxonomy import Taxonomy
 from evaluation.predictions import predict_posts
 from evaluation.summary import Summary, summarise
 from models.predictor import Predictor
@@ -23,13 +24,13 @@ class Outside:
     posts: tuple[LabelledPost, ...]
 
 
-def read_outside(file: Path, language: str | None) -> Outside:
-    """The posts of `file` in `language`.
+def read_outside(file: Path, language: str | None, taxonomy: Taxonomy) -> Outside:
+    """The posts of `file` in `language`, labelled by the `taxonomy`.
 
     Raises:
         SourceError: when the file cannot be read or holds no such post.
     """
-    posts = read_labelled(file).posts
+    posts = read_labelled(file, taxonomy=taxonomy).posts
     spoken = tuple(post for post in posts if language in (None, post.lang))
     if not spoken:
         raise SourceError(

@@ -18,8 +18,9 @@ import torch
 from data.fingerprint import fingerprint
 from data.progress import Watch, unwatched
 from data.rendering import RENDERING_VERSION
-from data.sources import read_labelled
+from data.sources import read_labelled, read_taxonomy
 from data.splits import PARTS, Splits, load_splits
+from data.taxonomy import BUILT_IN
 from evaluation.report.page import Origin, write_report
 from evaluation.summary import Summary, summarise
 from models.bundle import (
@@ -67,9 +68,12 @@ class Exported:
     refused: tuple[tuple[str, Comparison], ...]
 
 
-def run_directory(recipe: Recipe, data_fingerprint: str, runs: Path = RUNS) -> Path:
+def run_directory(recipe: Recipe, splits: Splits, runs: Path = RUNS) -> Path:
     """Where a run of this recipe on these posts keeps its state: another recipe or other posts, another directory."""
-    key = hashlib.sha256(f"{recipe_toml(recipe)}\n{data_fingerprint}\n{RENDERING_VERSION}".encode()).hexdigest()
+    made_of = [recipe_toml(recipe), fingerprint(splits.posts), RENDERING_VERSION]
+    if splits.taxonomy != BUILT_IN:  # its path is in the recipe, and may lead to other intents now
+        made_of.append(splits.taxonomy.model_dump_json())
+    key = hashlib.sha256("\n".join(made_of).encode()).hexdigest()
     return runs / f"{recipe.name}-{key[:10]}"
 
 
@@ -102,13 +106,14 @@ def git_commit() -> str:
 
 
 def read_parts(recipe: Recipe) -> Splits:
-    """The posts of `recipe` in their parts.
+    """The posts of `recipe` in their parts, labelled by its taxonomy.
 
     Raises:
-        SourceError, SplitsError: when the posts or their splits cannot be read.
+        SourceError, SplitsError: when the taxonomy, the posts or their splits cannot be read.
     """
-    posts = read_labelled(recipe.data.posts).posts
-    return load_splits(Path(recipe.data.splits), posts)
+    taxonomy = read_taxonomy(Path(recipe.data.taxonomy)) if recipe.data.taxonomy else BUILT_IN
+    posts = read_labelled(recipe.data.posts, taxonomy=taxonomy).posts
+    return load_splits(Path(recipe.data.splits), posts, taxonomy)
 
 
 def export(recipe: Recipe, encoder: Path, weights: Path, *, splits: Splits, directory: Path, say: Say) -> Exported:
@@ -249,16 +254,26 @@ def make_bundle(
     """
     tracking = tracking or Untracked()
     splits = read_parts(recipe)
-    measuring = [read_outside(file, language) for file, language in outside]  # now, not after the training
-    data_fingerprint = fingerprint(splits.posts)
-    directory = run_directory(recipe, data_fingerprint, runs)
+    measuring = [
+        read_outside(file, language, splits.taxonomy) for file, language in outside
+    ]  # now, not after the training
+    directory = run_directory(recipe, splits, runs)
     encoder = find_encoder(recipe.encoder)
     if fresh and directory.exists():
         shutil.rmtree(directory)
     say(f"Fine-tuning {recipe.encoder.name} on {len(splits.part('train'))} posts in {directory}")
     train, development = splits.part("train"), splits.part("development")
     side_by_side = MEMBERS_AT_A_TIME if torch.get_num_threads() > 1 else 1
-    finetuned = finetune(recipe, encoder, train, development, directory, watch=watch, processes=side_by_side)
+    finetuned = finetune(
+        recipe,
+        encoder,
+        train,
+        development,
+        directory,
+        taxonomy=splits.taxonomy,
+        watch=watch,
+        processes=side_by_side,
+    )
     say("Training the TF-IDF baseline")
     baseline = train_baseline(splits.part("train"), splits.part("development"), splits.part("calibration"), recipe.seed)
     _follow(tracking, recipe, finetuned, baseline)
@@ -267,7 +282,7 @@ def make_bundle(
     candidate, policy = exported.proven.candidate, exported.proven.fitted.policy
     measured = [score_outside(candidate.predictor(policy), each) for each in measuring]
     metrics = _metrics(splits, finetuned, baseline, exported, measured)
-    manifest = _manifest(candidate, data_fingerprint)
+    manifest = _manifest(candidate, fingerprint(splits.posts))
     bundle = write_bundle(
         bundle_directory,
         BundleParts(
@@ -280,6 +295,7 @@ def make_bundle(
             recipe=recipe_toml(recipe),
             card=render_card(manifest, recipe, policy, metrics),
             golden=record_golden(candidate.predictor(policy), development),
+            taxonomy=splits.taxonomy,
         ),
     )
     say(f"Wrote and verified {bundle_directory}")

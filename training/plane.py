@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from data.fingerprint import fingerprint
 from data.post import LabelledPost
 from data.progress import Watch, unwatched
 from data.rendering import render
@@ -226,7 +225,7 @@ def measure_plane(
         _measured(
             way,
             said,
-            fit_calibration(load, temperature),
+            fit_calibration(load, temperature, splits.taxonomy),
             truth,
             took_ms=took_ms,
             posts_per_s=posts_per_s,
@@ -266,7 +265,7 @@ def plane_of_run(
         MissingGroupError: when `openvino` is asked for and not installed.
     """
     splits = read_parts(recipe)
-    directory = run or run_directory(recipe, fingerprint(splits.posts), runs)
+    directory = run or run_directory(recipe, splits, runs)
     weights, fused = (find_left(name, directory, recipe) for name in (AVERAGE_FILE, FP32_FILE))
     encoder = find_encoder(recipe.encoder)
     gated = directory / INT8_FILE

@@ -40,6 +40,8 @@ class DataRecipe(_Value):
 
     posts: str = "data/corpus"
     splits: str = "data/corpus/splits.json"
+    taxonomy: str | None = None
+    """A file with intents of your own, by which the posts are labelled; without one the built-in intents."""
     origin: Sentence = "of unstated origin"
     """Completes the card's "trained on 6,605 of 8,940 posts, ...": where they come from, under which licence."""
     limits: tuple[Sentence, ...] = ()

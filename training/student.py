@@ -15,7 +15,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from data.fingerprint import fingerprint
 from data.progress import Watch, unwatched
 from data.splits import Splits
 from training.encoder import find_encoder
@@ -33,7 +32,7 @@ from training.finetune import (
     read_encoder,
     train_to_end,
 )
-from training.network import Network, load_network
+from training.network import Network, intents_of, load_network
 from training.pipeline import RUNS, find_left, read_parts, run_directory
 from training.recipe import Recipe, StudentRecipe
 
@@ -69,7 +68,7 @@ def load_student(encoder_directory: Path, weights: Path) -> Network:
     """A trained student to export, as `training.network.load_network`; its weights tell how many layers it has."""
     state = torch.load(weights, weights_only=True)
     layers = {int(name.split(".")[3]) for name in state if name.startswith("encoder.encoder.layer.")}
-    network = keep_layers(Network(encoder_directory, 0.0, "eager"), sorted(layers))
+    network = keep_layers(Network(encoder_directory, intents_of(state), dropout=0.0, attention="eager"), sorted(layers))
     network.load_state_dict(state)
     return network.eval()
 
@@ -138,12 +137,13 @@ def distill(
     if fresh and directory.exists():
         shutil.rmtree(directory)
     teacher = load_network(encoder_directory, teacher_weights, "sdpa")
-    network = Network(encoder_directory, settings.dropout, "sdpa")
+    intents = len(splits.taxonomy.intents)
+    network = Network(encoder_directory, intents, dropout=settings.dropout, attention="sdpa")
     network.load_state_dict(teacher.state_dict())
     keep_layers(network, student.layers)
     posts = splits.part("train")
-    examples = [make_example(post) for post in watch(posts, "rendering", len(posts))]
-    held = [make_example(post) for post in splits.part("development")]
+    examples = [make_example(post, splits.taxonomy) for post in watch(posts, "rendering", len(posts))]
+    held = [make_example(post, splits.taxonomy) for post in splits.part("development")]
     encoder = read_encoder(recipe, encoder_directory)
     objective = distillation_loss(teacher, recipe, student)
     run = Run(settings, recipe.seed, network, encoder=encoder, examples=examples, objective=objective)
@@ -167,5 +167,5 @@ def distill_run(
         SourceError, SplitsError: when the posts or their splits cannot be read.
     """
     splits = read_parts(recipe)
-    weights = find_left(AVERAGE_FILE, run or run_directory(recipe, fingerprint(splits.posts), runs), recipe)
+    weights = find_left(AVERAGE_FILE, run or run_directory(recipe, splits, runs), recipe)
     return distill(recipe, student, find_encoder(recipe.encoder), weights, splits, fresh=fresh, watch=watch)

@@ -7,7 +7,7 @@ import numpy as np
 
 from data.post import LabelledPost
 from data.redaction import redact
-from data.taxonomy import INTENTS, ROUTES
+from data.taxonomy import ROUTES
 from evaluation.certificates import LEAKS
 from evaluation.closings import wrongly_closed
 from evaluation.predictions import Predictions
@@ -84,7 +84,7 @@ def _case(predictions: Predictions, row: int, decision: Decision, kind: Kind) ->
         true_route=post.route,
         predicted_route=predicted,
         true_intent=post.intent,
-        predicted_intent=INTENTS[int(intents.argmax())],
+        predicted_intent=predictions.taxonomy.names[int(intents.argmax())],
         route_probabilities=tuple(routes.round(_DIGITS).tolist()),
         intent_probability=intent,
         action=decision.action,

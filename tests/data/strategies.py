@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from data.post import Author, LabelledPost, Post, Reach
-from data.taxonomy import INTENTS, PLATFORMS, ROUTES
+from data.taxonomy import BUILT_IN, PLATFORMS, ROUTES
 
 WORDS = ("where", "is", "my", "parcel", "thanks", "again", "refund", "app", "down", "please", "card", "call", "late")
 NUMBERS = ("4111 1111 1111 1111", "07700 900123", "+44 7700 900123", "GB29 NWBK 6016 1331 9268 19", "(202) 555-0123")
@@ -70,7 +70,7 @@ def labelled_posts(draw: st.DrawFn, text: st.SearchStrategy[str] = messy_text) -
         in_reply_to=draw(st.none() | any_text),
         industry=draw(st.sampled_from(["rail", "bank"])),
         route=draw(st.sampled_from(ROUTES)),
-        intent=draw(st.sampled_from(INTENTS)),
+        intent=draw(st.sampled_from(BUILT_IN.names)),
         contrast_of=draw(st.none() | any_text),
     )
 
@@ -91,7 +91,7 @@ def labelled_sets(draw: st.DrawFn, max_size: int = 30) -> list[LabelledPost]:
                 st.none() | st.sampled_from(["Hi, how can we help?", "Sorry about that.", "Which train?"])
             ),
             route=draw(st.sampled_from(ROUTES)),
-            intent=draw(st.sampled_from(INTENTS)),
+            intent=draw(st.sampled_from(BUILT_IN.names)),
             contrast_of=draw(st.none() | st.sampled_from(ids)),
         )
         for post_id in ids

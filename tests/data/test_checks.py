@@ -12,7 +12,7 @@ from data.checks import Finding, Report, Severity, check
 from data.post import LabelledPost
 from data.sources import read_labelled
 from data.splits import PARTS, SplitsFile, split
-from data.taxonomy import INTENTS, ROUTES
+from data.taxonomy import BUILT_IN, ROUTES
 from tests.data.strategies import labelled, labelled_sets
 
 
@@ -115,7 +115,7 @@ def test_a_contrast_that_flips_no_label_is_a_warning() -> None:
 
 def test_thin_labels_are_warned_of_with_how_many_are_missing() -> None:
     findings = check([labelled("a", "where?")], least=2).findings
-    assert len(findings) == len(ROUTES) + len(INTENTS)
+    assert len(findings) == len(ROUTES) + len(BUILT_IN.names)
     assert findings[0] == Finding(
         "warning", "few_labels", "The route simple has 1 posts. Wanted at least 2. Label 1 more of them."
     )

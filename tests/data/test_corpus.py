@@ -12,7 +12,7 @@ from data.grouping import RULES
 from data.post import LabelledPost
 from data.sources import read_labelled
 from data.splits import DEFAULT_SPLITS, PARTS, SHARES, Splits, load_splits, stratum
-from data.taxonomy import INTENTS, ROUTES
+from data.taxonomy import BUILT_IN, ROUTES
 
 CORPUS = Path("data/corpus")
 CARD = (CORPUS / "README.md").read_text(encoding="utf-8")
@@ -53,7 +53,9 @@ def test_the_card_counts_routes_by_family_as_measured(posts: tuple[LabelledPost,
 def test_the_card_counts_intents_as_measured(posts: tuple[LabelledPost, ...]) -> None:
     counted = Counter(post.intent for post in posts)
     rows = table("Intents")
-    assert {intent: rows[intent] for intent in INTENTS} == {intent: [str(counted[intent])] for intent in INTENTS}
+    assert {intent: rows[intent] for intent in BUILT_IN.names} == {
+        intent: [str(counted[intent])] for intent in BUILT_IN.names
+    }
 
 
 def test_the_card_counts_languages_as_measured(posts: tuple[LabelledPost, ...]) -> None:
@@ -91,7 +93,7 @@ def test_every_route_and_intent_stands_in_every_part(splits: Splits) -> None:
     for name in PARTS:
         part = splits.part(name)
         assert {post.route for post in part} == set(ROUTES)
-        assert {post.intent for post in part} == set(INTENTS)
+        assert {post.intent for post in part} == set(BUILT_IN.names)
 
 
 def test_the_corpus_has_its_own_licence_beside_it() -> None:

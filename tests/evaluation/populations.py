@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 
 from data.post import Author, LabelledPost, Reach
-from data.taxonomy import INTENTS, ROUTES, Intent, Route
+from data.taxonomy import BUILT_IN, ROUTES, Intent, Route
 from evaluation.predictions import Predictions
 from models.guards import Guards, LanguageDetector
 from models.policy import Facts, Policy
@@ -88,14 +88,20 @@ def drawn_predictions(
     """
     random = np.random.default_rng(seed)
     routes = random.choice(len(ROUTES), size=posts, p=mix)
-    intents = random.integers(len(INTENTS), size=posts)
+    intents = random.integers(len(BUILT_IN.names), size=posts)
     seen = np.where(random.uniform(size=posts) < hidden, ROUTES.index("simple"), routes)
     route_logits = random.normal(scale=1.5, size=(posts, len(ROUTES))) + strength * np.eye(len(ROUTES))[seen]
-    intent_logits = random.normal(size=(posts, len(INTENTS))) + 2 * strength * np.eye(len(INTENTS))[intents]
+    intent_logits = (
+        random.normal(size=(posts, len(BUILT_IN.names))) + 2 * strength * np.eye(len(BUILT_IN.names))[intents]
+    )
     return Predictions(
         posts=tuple(
             LabelledPost(
-                id=f"{seed}-{number}", text=f"post {number}", lang="en", route=ROUTES[route], intent=INTENTS[intent]
+                id=f"{seed}-{number}",
+                text=f"post {number}",
+                lang="en",
+                route=ROUTES[route],
+                intent=BUILT_IN.names[intent],
             )
             for number, (route, intent) in enumerate(zip(routes, intents, strict=True))
         ),
@@ -105,4 +111,5 @@ def drawn_predictions(
         intent_probabilities=_softmax(intent_logits),
         facts=tuple(Facts() for _ in range(posts)),
         groups=np.arange(posts) // 2,
+        taxonomy=BUILT_IN,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data.taxonomy import INTENTS, ROUTES
+from data.taxonomy import BUILT_IN, ROUTES
 from evaluation.__main__ import main
 from evaluation.predictions import predict_posts
 from evaluation.summary import ACTIONS, Summary, summarise
@@ -17,7 +17,7 @@ from tests.fakes import BOLD_POLICY
 DOCS = Path("docs/evaluation.md").read_text(encoding="utf-8")
 ELSEWHERE = {*Thresholds.model_fields, *RiskBudget.model_fields, *Certificate.model_fields}
 """Documented with the policy."""
-VALUES = {*ROUTES, *INTENTS, *ACTIONS, "0.01", "0.02", "0.05", "0.10"}
+VALUES = {*ROUTES, *BUILT_IN.names, *ACTIONS, "0.01", "0.02", "0.05", "0.10"}
 
 
 def _names(value: object) -> Iterator[str]:

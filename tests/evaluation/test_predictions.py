@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.taxonomy import INTENTS, ROUTES
+from data.taxonomy import BUILT_IN, ROUTES
 from evaluation.closings import read_closings
 from evaluation.predictions import predict_posts, tabulate
 from models.policy import Policy, Template, Thresholds
@@ -20,7 +20,7 @@ def test_predictions_hold_what_the_predictor_says_in_the_order_of_the_posts() ->
 
     answers = predictor().predict(posts)
     assert [ROUTES[route] for route in predictions.predicted_routes] == [answer.route for answer in answers]
-    assert [INTENTS[intent] for intent in predictions.predicted_intents] == [answer.intent for answer in answers]
+    assert [BUILT_IN.names[intent] for intent in predictions.predicted_intents] == [answer.intent for answer in answers]
     assert predictions.decide(BOLD_POLICY) == [answer.decision for answer in answers]
     assert [ROUTES[route] for route in predictions.routes] == [post.route for post in posts]
     assert predictions.facts == tuple(answer.facts for answer in answers)
@@ -53,7 +53,7 @@ def test_rows_are_taken_together() -> None:
 def test_a_table_of_unequal_columns_is_refused() -> None:
     posts = labelled_posts(1)
     with pytest.raises(ValueError, match="13 posts, 0 scores and 13 groups; wanted one of each per post"):
-        tabulate(posts, [], range(13))
+        tabulate(posts, [], range(13), BUILT_IN)
 
 
 policies: st.SearchStrategy[Policy] = st.builds(
@@ -66,9 +66,9 @@ policies: st.SearchStrategy[Policy] = st.builds(
         influencer=probability,
         answer_nothing=st.booleans(),
     ),
-    no_reply_intents=st.sets(st.sampled_from(INTENTS)).map(tuple),
+    no_reply_intents=st.sets(st.sampled_from(BUILT_IN.names)).map(tuple),
     inventory=st.none()
-    | st.sets(st.sampled_from(INTENTS)).map(
+    | st.sets(st.sampled_from(BUILT_IN.names)).map(
         lambda intents: tuple(Template(intent=intent, approved=True) for intent in intents)
     ),
 )

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from data.taxonomy import INTENTS, ROUTES
+from data.taxonomy import BUILT_IN, ROUTES
 from evaluation.predictions import predict_posts
 from evaluation.slices import slice_predictions
 from evaluation.summary import summarise
@@ -49,7 +49,7 @@ def test_absent_classes_are_named() -> None:
     only_simple = [post for post in labelled_posts(2, 0) if post.route == "simple"]
     summary = summarise(predict_posts(predictor(), only_simple, progress=False), BOLD_POLICY)
     assert summary["route"]["absent"] == ["complex", "sensitive", "influencer"]
-    assert set(summary["intent"]["absent"]) == set(INTENTS) - {"order_status", "praise", "not_service"}
+    assert set(summary["intent"]["absent"]) == set(BUILT_IN.names) - {"order_status", "praise", "not_service"}
     assert summary["decisions"]["leak"]["sensitive"]["value"] is None
     assert summary["route"]["macro_f1"]["value"] == 1.0
 
@@ -61,7 +61,7 @@ def test_nothing_to_summarise_is_refused() -> None:
 
 def test_the_labels_stand_in_the_order_of_the_taxonomy() -> None:
     assert SUMMARY["route"]["labels"] == list(ROUTES)
-    assert [each["label"] for each in SUMMARY["intent"]["classes"]] == list(INTENTS)
+    assert [each["label"] for each in SUMMARY["intent"]["classes"]] == list(BUILT_IN.names)
 
 
 def test_every_dimension_cuts_all_posts_into_slices() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from data.taxonomy import INTENTS
+from data.taxonomy import BUILT_IN
 from evaluation.certificates import certify
 from evaluation.predictions import Predictions
 from evaluation.thresholds import LADDER_STEPS, choose_path, fit_policy, specialist_threshold, walk
@@ -131,8 +131,8 @@ def _true_risks(population: Predictions, thresholds: Thresholds) -> dict[str, fl
     simple, _, sensitive, influencer = population.route_probabilities.T
     closed = (sensitive < thresholds.sensitive) & (influencer < thresholds.influencer) & (simple >= thresholds.simple)
     closed &= (population.intent_probabilities.max(axis=1) >= thresholds.intent) & (not thresholds.answer_nothing)
-    silent = INTENTS.index("not_service")
-    content = (population.intents == silent) | (population.intents == INTENTS.index("praise"))
+    silent = BUILT_IN.names.index("not_service")
+    content = (population.intents == silent) | (population.intents == BUILT_IN.names.index("praise"))
     left_waiting = (population.predicted_intents == silent) & ~content
     wrong = (population.routes != 0) | left_waiting
     return {

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from data.post import Post
-from data.taxonomy import INTENTS, ROUTES, taxonomy
+from data.taxonomy import BUILT_IN, ROUTES
 from models.bundle import (
     FILES,
     GOLDEN_FILE,
@@ -117,7 +117,7 @@ def test_what_was_written_is_what_is_loaded(bundle: Bundle, parts: BundleParts) 
     assert again.calibration == parts.calibration
     assert again.policy == parts.policy
     assert again.metrics == parts.metrics
-    assert again.taxonomy == taxonomy("1")
+    assert again.taxonomy == BUILT_IN
     assert again.manifest.model_copy(update={"files": {}}) == parts.manifest
     assert again.model_path.read_bytes() == parts.model.read_bytes()
     assert again.tokenizer_path.read_bytes() == parts.tokenizer.read_bytes()
@@ -132,7 +132,7 @@ def test_a_bundle_is_nine_files_and_the_manifest_signs_the_other_eight(bundle: B
 
 def test_the_labels_are_written_in_the_order_of_the_logits(bundle: Bundle) -> None:
     labels = json.loads((bundle.directory / "labels.json").read_text())
-    assert labels == {"route": list(ROUTES), "intent": list(INTENTS)}
+    assert labels == {"route": list(ROUTES), "intent": list(BUILT_IN.names)}
 
 
 def test_the_same_parts_give_the_same_bytes(bundle: Bundle, parts: BundleParts, tmp_path: Path) -> None:
@@ -255,8 +255,9 @@ def test_another_format_or_rendering_is_refused_even_with_fields_of_its_own(what
 def test_an_unknown_taxonomy_is_refused(bundle: Bundle) -> None:
     change(bundle.directory / "manifest.json", taxonomy="99")
     assert refusal(bundle.directory) == (
-        f"Bundle {bundle.directory} cannot be read: No taxonomy has version '99'. Known versions: 1. "
-        "Use one of these, or update Signalbox to a release that knows it."
+        f"Bundle {bundle.directory} cannot be read: it is of taxonomy '99' and has no taxonomy.json. Wanted: a "
+        "taxonomy.json of that version, or none and version '1', which is built in. Copy the whole directory again, "
+        "or update Signalbox to a release that knows it."
     )
 
 
@@ -316,7 +317,7 @@ def test_labels_in_another_order_are_refused(bundle: Bundle) -> None:
 
 @pytest.mark.parametrize(
     ("intents", "place", "got", "wanted"),
-    [(INTENTS[:-1], 20, None, "privacy_data"), ((*INTENTS, "weather"), 21, "weather", None)],
+    [(BUILT_IN.names[:-1], 20, None, "privacy_data"), ((*BUILT_IN.names, "weather"), 21, "weather", None)],
 )
 def test_a_label_too_few_or_too_many_is_refused(
     intents: tuple[str, ...], place: int, got: str | None, wanted: str | None, bundle: Bundle
@@ -334,7 +335,7 @@ def test_a_manifest_that_lists_another_file_is_refused_before_that_file_is_read(
     _files_in_manifest(bundle, {**bundle.manifest.files, extra: "0" * 64})
     assert refusal(bundle.directory) == (
         f"The manifest of bundle {bundle.directory} lists {sorted([*FILES, extra])}, wanted {sorted(FILES)} "
-        "and at most golden.json beside them. Use a bundle written by this version, or retrain it."
+        "and at most golden.json and taxonomy.json beside them. Use a bundle written by this version, or retrain it."
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from data.taxonomy import INTENTS, PLATFORMS, ROUTES, Intent, Route
+from data.taxonomy import BUILT_IN, PLATFORMS, ROUTES, Intent, Route
 from models.policy import (
     Action,
     Decision,
@@ -40,8 +40,8 @@ def routes(**given: float) -> dict[Route, float]:
 
 
 def intents(label: Intent = "order_status", confidence: float = 0.96) -> dict[Intent, float]:
-    share = (1.0 - confidence) / (len(INTENTS) - 1)
-    return {name: confidence if name == label else share for name in INTENTS}
+    share = (1.0 - confidence) / (len(BUILT_IN.names) - 1)
+    return {name: confidence if name == label else share for name in BUILT_IN.names}
 
 
 SURE = routes(simple=0.97, complex=0.02)
@@ -337,7 +337,7 @@ route_scores = st.lists(probabilities_of, min_size=4, max_size=4).map(
 )
 simple_scores = st.floats(0.85, 1.0).map(lambda simple: routes(simple=simple))
 """Scores from which the policy may close a post; drawn from all scores alone, it hardly ever would."""
-intent_scores = st.builds(intents, st.sampled_from(INTENTS), st.floats(0.3, 1.0))
+intent_scores = st.builds(intents, st.sampled_from(BUILT_IN.names), st.floats(0.3, 1.0))
 any_facts = st.builds(
     Facts,
     platform=st.sampled_from(PLATFORMS),
@@ -362,7 +362,7 @@ thresholds = st.builds(
 )
 templates = st.builds(
     Template,
-    intent=st.sampled_from(INTENTS),
+    intent=st.sampled_from(BUILT_IN.names),
     platform=st.none() | st.sampled_from(PLATFORMS),
     lang=st.sampled_from([None, "en", "de"]),
     approved=st.booleans(),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.post import Author, Post
-from data.taxonomy import INTENTS, ROUTES
+from data.taxonomy import BUILT_IN, ROUTES
 from models.calibration import Calibration
 from models.guards import Guards, LanguageDetector
 from models.policy import GuardLines, Policy, Template
@@ -46,7 +46,7 @@ def test_an_easy_post_is_answered_with_its_labels_and_probabilities(predictor: P
         "auto_answer",
     )
     assert list(prediction.routes) == list(ROUTES)
-    assert list(prediction.intents) == list(INTENTS)
+    assert list(prediction.intents) == list(BUILT_IN.names)
     assert sum(prediction.routes.values()) == pytest.approx(1.0)
     assert prediction.routes["simple"] == max(prediction.routes.values())
 
@@ -117,8 +117,8 @@ def test_a_template_is_in_date_by_the_clock_of_the_predictor(guards: Guards) -> 
 def test_scores_can_be_decided_again_without_the_model(predictor: Predictor) -> None:
     posts = [Post(text=text) for text in TEXTS]
     scores = predictor.score(posts)
-    assert [decide_scores(score, predictor.policy) for score in scores] == predictor.predict(posts)
-    cautious = [decide_scores(score, Policy()) for score in scores]
+    assert [decide_scores(score, BUILT_IN, predictor.policy) for score in scores] == predictor.predict(posts)
+    cautious = [decide_scores(score, BUILT_IN, Policy()) for score in scores]
     assert not any(prediction.decision.closed_by_machine for prediction in cautious)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from data.post import Author, Post
+from data.taxonomy import BUILT_IN, Taxonomy
 from models.bundle import Bundle, BundleParts, Encoder, Manifest, Reading, write_bundle
 from models.calibration import Calibration
 from models.golden import record
@@ -32,17 +33,18 @@ def write_tiny_bundle(
     meaning: Meaning = MEANING,
     policy: Policy = BOLD_POLICY,
     golden: Sequence[Post] = GOLDEN_POSTS,
+    taxonomy: Taxonomy = BUILT_IN,
 ) -> Bundle:
     """The bundle written to `directory`; without any post in `golden`, one of the time before there were any."""
     with TemporaryDirectory() as scratch:
         model, tokenizer = Path(scratch) / "model.onnx", Path(scratch) / "tokenizer.json"
-        write_tiny_model(model, meaning)
+        write_tiny_model(model, meaning, taxonomy)
         write_tiny_tokenizer(tokenizer)
         parts = BundleParts(
             manifest=Manifest(
                 model_version=version,
                 created_at=CREATED,
-                taxonomy="1",
+                taxonomy=taxonomy.version,
                 precision="fp32",
                 encoder=Encoder(name="tiny", sha256="0" * 64),
                 git_commit="0" * 40,
@@ -56,6 +58,7 @@ def write_tiny_bundle(
             metrics={},
             recipe="",
             card="A bundle of the tests.\n",
+            taxonomy=taxonomy,
         )
         bundle = write_bundle(directory, parts)
         if golden:

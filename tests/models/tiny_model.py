@@ -4,7 +4,7 @@ The graph has the shape of a real one (three inputs, masked mean, two heads) and
 of `MEANING` pulls towards its labels, each token type and each other word a little, in a way fixed by a seed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import ascii_lowercase, digits
 
@@ -17,7 +17,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
-from data.taxonomy import INTENTS, ROUTES, Intent, Route
+from data.taxonomy import BUILT_IN, ROUTES, Intent, Route, Taxonomy
 
 Meaning = Mapping[str, tuple[Route, Intent]]
 MEANING: Meaning = {
@@ -53,21 +53,23 @@ def write_tiny_tokenizer(path: Path) -> None:
     tokenizer.save(str(path))
 
 
-def _weights(meaning: Meaning) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+def _weights(
+    meaning: Meaning, intents: Sequence[Intent]
+) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
     random = np.random.default_rng(7)
     size = len(VOCABULARY)
     heads = {
         "route_weight": random.normal(0.0, 0.1, (size, len(ROUTES))),
-        "intent_weight": random.normal(0.0, 0.1, (size, len(INTENTS))),
+        "intent_weight": random.normal(0.0, 0.1, (size, len(intents))),
     }
     for word, (route, intent) in meaning.items():
         heads["route_weight"][VOCABULARY.index(word), ROUTES.index(route)] = 40.0
-        heads["intent_weight"][VOCABULARY.index(word), INTENTS.index(intent)] = 40.0
+        heads["intent_weight"][VOCABULARY.index(word), intents.index(intent)] = 40.0
     weights = {"words": np.eye(size), "types": random.normal(0.0, 0.01, (2, size)), **heads}
     return {name: value.astype(np.float32) for name, value in weights.items()}
 
 
-def write_tiny_model(path: Path, meaning: Meaning = MEANING) -> None:
+def write_tiny_model(path: Path, meaning: Meaning = MEANING, taxonomy: Taxonomy = BUILT_IN) -> None:
     """The graph, written to `path`; `meaning` says otherwise what the words of `MEANING` mean."""
     nodes = [
         helper.make_node("Gather", ["words", "input_ids"], ["word"]),
@@ -86,7 +88,7 @@ def write_tiny_model(path: Path, meaning: Meaning = MEANING) -> None:
         helper.make_node("MatMul", ["sentence", "intent_weight"], ["intent"]),
     ]
     constants = {
-        **_weights(meaning),
+        **_weights(meaning, taxonomy.names),
         "last": np.array([2]),
         "second": np.array([1]),
         "leak": np.array(LEAK, np.float32),
@@ -100,7 +102,7 @@ def write_tiny_model(path: Path, meaning: Meaning = MEANING) -> None:
         ],
         outputs=[
             helper.make_tensor_value_info("route", TensorProto.FLOAT, ["batch", len(ROUTES)]),
-            helper.make_tensor_value_info("intent", TensorProto.FLOAT, ["batch", len(INTENTS)]),
+            helper.make_tensor_value_info("intent", TensorProto.FLOAT, ["batch", len(taxonomy.intents)]),
         ],
         initializer=[numpy_helper.from_array(value, name) for name, value in constants.items()],
     )

@@ -380,7 +380,7 @@ def _under_the_policy_of_another(bundle: Path) -> None:
         (_swap, "model.onnx was changed: SHA-256 "),
         (_swap_and_sign, "computes something else here than where it was made: golden post g-1: "),
         (_no_graph, "could not be made to answer: InvalidProtobuf"),
-        (_of_another_program, "No taxonomy has version '2'"),
+        (_of_another_program, "it is of taxonomy '2' and has no taxonomy.json"),
         (_reckless, "does not answer as every bundle must: an injury: "),
         (_under_the_name_of_another, f"another content: model {OLD}, policy 7"),
         (_under_the_policy_of_another, f"another content: model {OLD}, policy 7"),

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from data.taxonomy import INTENTS, PLATFORMS, ROUTES
+from data.taxonomy import BUILT_IN, PLATFORMS, ROUTES
 from models.policy import Policy
 from serving.wire import EXAMPLE_POST
 from tests.serving.clients import Serve
@@ -109,7 +109,7 @@ def test_every_valid_post_gets_a_complete_answer(client: TestClient, post: dict[
     assert answer["route"]["confidence"] == probabilities[answer["route"]["label"]] == max(probabilities.values())
     alternatives = answer["intent"]["alternatives"]
     assert len(alternatives) == 3
-    assert {each["label"] for each in alternatives} <= set(INTENTS)
+    assert {each["label"] for each in alternatives} <= set(BUILT_IN.names)
     assert alternatives[0] == {"label": answer["intent"]["label"], "probability": answer["intent"]["confidence"]}
     assert answer["decision"]["reasons"]
     assert answer["id"] == post.get("id")
@@ -145,7 +145,7 @@ def test_a_batch_with_one_bad_post_is_refused_as_a_whole(client: TestClient) -> 
 def test_the_model_route_says_what_is_in_service(client: TestClient) -> None:
     answer = client.get("/v1/model").json()
     assert answer["versions"] == predict(client, text="thanks")["versions"]
-    assert answer["labels"] == {"route": list(ROUTES), "intent": list(INTENTS)}
+    assert answer["labels"] == {"route": list(ROUTES), "intent": list(BUILT_IN.names)}
     assert answer["policy_source"] == "bundle"
     assert answer["thresholds"]["simple"] == 0.9
     assert answer["budget"]["leak_sensitive"] == 0.02

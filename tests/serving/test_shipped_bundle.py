@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from data.taxonomy import INTENTS, ROUTES
+from data.taxonomy import BUILT_IN, ROUTES
 from models.bundle import DEFAULT_BUNDLE, load_bundle
 from serving.__main__ import main
 from serving.app import create_app
@@ -77,7 +77,7 @@ def test_it_names_itself_in_every_answer(shipped: TestClient) -> None:
     described = shipped.get("/v1/model").json()
     assert described["versions"] == versions
     assert described["files"] == bundle.manifest.files
-    assert described["labels"] == {"route": list(ROUTES), "intent": list(INTENTS)}
+    assert described["labels"] == {"route": list(ROUTES), "intent": list(BUILT_IN.names)}
     assert described["certificates"] == [each.model_dump(mode="json") for each in bundle.policy.certificates]
 
 

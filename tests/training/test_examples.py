@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from data.rendering import Rendered, render
-from data.taxonomy import INTENTS, ROUTES, Route
+from data.taxonomy import BUILT_IN, ROUTES, Route
 from tests.data.strategies import labelled
 from training.examples import Encoder, make_example, order_batches, roughen, training_pair
 
@@ -61,8 +61,8 @@ def test_a_batch_holds_posts_of_like_length() -> None:
 
 def test_an_example_knows_its_labels_and_both_its_renderings() -> None:
     post = labelled("a", "love it", route="simple", intent="praise", author={"handle": "sue", "followers": 12})
-    example = make_example(post)
-    assert (ROUTES[example.route], INTENTS[example.intent]) == ("simple", "praise")
+    example = make_example(post, BUILT_IN)
+    assert (ROUTES[example.route], BUILT_IN.names[example.intent]) == ("simple", "praise")
     assert example.full == render(post)
     assert "followers" in example.full.context
     assert example.anonymous.text == example.full.text
@@ -73,14 +73,16 @@ def test_an_example_knows_its_labels_and_both_its_renderings() -> None:
 @pytest.mark.parametrize("route", ROUTES)
 def test_an_influencer_never_loses_its_author_and_everybody_else_may(route: Route, followers: int | None) -> None:
     post = labelled("a", "hi there", route=route, author={"followers": followers, "bio": "writes"})
-    example = make_example(post)
+    example = make_example(post, BUILT_IN)
     contexts = {training_pair(example, 1.0, 0.0, random.Random(seed)).context for seed in range(20)}
     assert contexts == {example.full.context if route == "influencer" else example.anonymous.context}
     assert example.full.context != example.anonymous.context
 
 
 def test_authors_are_dropped_and_texts_roughened_as_often_as_asked() -> None:
-    example = make_example(labelled("a", "the router is broken again", author={"handle": "sue", "followers": 12}))
+    example = make_example(
+        labelled("a", "the router is broken again", author={"handle": "sue", "followers": 12}), BUILT_IN
+    )
     draw = random.Random(0)
     pairs = [training_pair(example, 0.3, 0.6, draw) for _ in range(2_000)]
     anonymous = sum(pair.context == example.anonymous.context for pair in pairs) / len(pairs)
@@ -138,7 +140,7 @@ def test_a_long_post_is_cut_to_one_window(batcher: Encoder) -> None:
 
 
 def test_lengths_are_those_of_the_post_with_its_author(batcher: Encoder) -> None:
-    example = make_example(labelled("a", "track my parcel", platform="x", author={"followers": 5}))
+    example = make_example(labelled("a", "track my parcel", platform="x", author={"followers": 5}), BUILT_IN)
     (length,) = batcher.lengths([example])
     assert length == batcher.batch([example.full], [(0, 0)]).input_ids.shape[1]
     assert length > batcher.batch([example.anonymous], [(0, 0)]).input_ids.shape[1]

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.splits import Splits
+from data.taxonomy import BUILT_IN
 from models.classifier import INPUTS, OUTPUTS, session_options
 from tests.training.tiny_encoder import LAYERS, READING, VOCABULARY
 from training.errors import ExportError
@@ -93,7 +94,9 @@ def test_a_graph_of_other_weights_differs_from_torch(
 
 
 def test_a_graph_whose_attention_was_not_fused_is_refused(encoder: Path, tmp_path: Path) -> None:
-    trainable = Network(encoder, 0.0, "sdpa").eval()  # the form that trains fast, and that fusion does not know
+    trainable = Network(
+        encoder, len(BUILT_IN.intents), dropout=0.0, attention="sdpa"
+    ).eval()  # the form that trains fast, and that fusion does not know
     with pytest.raises(ExportError) as caught:
         export_fp32(trainable, tmp_path)
     assert str(caught.value) == (

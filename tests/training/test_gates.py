@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from data.taxonomy import INTENTS, ROUTES
+from data.taxonomy import BUILT_IN, ROUTES
 from evaluation.predictions import Predictions
 from models.guards import Guards, LanguageDetector
 from models.policy import Facts, Policy, RiskBudget
@@ -30,7 +30,7 @@ def predictions(said: list[int], confidence: float | list[float] = 0.7) -> Predi
     confident = np.broadcast_to(np.asarray(confidence, dtype=np.float64), n)
     routes = np.repeat(((1 - confident) / 3)[:, None], len(ROUTES), axis=1)
     routes[np.arange(n), said] = confident
-    intents = np.full((n, len(INTENTS)), 0.01)
+    intents = np.full((n, len(BUILT_IN.names)), 0.01)
     intents[:, 3] = 0.8
     return Predictions(
         posts=tuple(labelled(f"p{place}", "hi there") for place in range(n)),
@@ -40,6 +40,7 @@ def predictions(said: list[int], confidence: float | list[float] = 0.7) -> Predi
         intent_probabilities=intents,
         facts=(Facts(),) * n,
         groups=np.arange(n, dtype=np.int64),
+        taxonomy=BUILT_IN,
     )
 
 

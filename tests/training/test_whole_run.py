@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from evaluation.metrics import macro_f1
 from evaluation.predictions import predict_posts
 from models.bundle import CARD_FILE, RECIPE_FILE, Bundle, load_bundle
 from models.predictor import Predictor
+from tests.data.own_taxonomy import OWN
 from tests.training.test_finetune import read_weights, same
 from tests.training.whole_run import WholeRun
 from training.finetune import AVERAGE_FILE, CHECKPOINT_FILE
@@ -149,10 +151,11 @@ def test_the_confusion_report_lies_beside_the_state_of_the_run(whole_run: WholeR
 def test_the_directory_of_a_run_is_named_by_recipe_and_posts(
     whole_run: WholeRun, recipe: Recipe, splits: Splits
 ) -> None:
-    own = run_directory(recipe, fingerprint(splits.posts), whole_run.runs)
+    own = run_directory(recipe, splits, whole_run.runs)
     assert own == whole_run.state
-    assert run_directory(recipe.model_copy(update={"seed": 4}), fingerprint(splits.posts), whole_run.runs) != own
-    assert run_directory(recipe, fingerprint(splits.posts[1:]), whole_run.runs) != own
+    assert run_directory(recipe.model_copy(update={"seed": 4}), splits, whole_run.runs) != own
+    assert run_directory(recipe, replace(splits, posts=splits.posts[1:]), whole_run.runs) != own
+    assert run_directory(recipe, replace(splits, taxonomy=OWN), whole_run.runs) != own
 
 
 def test_the_same_command_given_again_trains_nothing_and_makes_the_same_graph(
@@ -170,7 +173,7 @@ def test_a_fresh_run_forgets_what_was_there(recipe: Recipe, splits: Splits, tmp_
             "finetune": recipe.finetune.model_copy(update={"members": 1, "epochs": 1}),
         }
     )
-    state = run_directory(short, fingerprint(splits.posts), tmp_path / "runs") / "member-0"
+    state = run_directory(short, splits, tmp_path / "runs") / "member-0"
     state.mkdir(parents=True)
     (state / CHECKPOINT_FILE).write_bytes(b"of another program")
     made = make_bundle(short, tmp_path / "bundle", runs=tmp_path / "runs", fresh=True)
