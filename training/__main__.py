@@ -4,7 +4,6 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypeAlias
@@ -139,10 +138,21 @@ def _add_register(verbs: _Verbs) -> None:
     )
 
 
+def _add_tell(verbs: _Verbs) -> None:
+    told = _verb(
+        verbs,
+        "tell",
+        "tell MLflow what a run could not tell it",
+        "A run goes on when MLflow does not answer, and keeps what it had to tell. This tells it, in order.",
+        "  python -m training tell runs/default-0123456789\n",
+    )
+    told.add_argument("run", type=Path, help="the run's directory")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description="Make a bundle from labelled posts.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for add in (_add_run, _add_figures, _add_distill, _add_plane, _add_register):
+    for add in (_add_run, _add_figures, _add_distill, _add_plane, _add_register, _add_tell):
         add(verbs)
     return parser
 
@@ -160,19 +170,20 @@ def _run(arguments: argparse.Namespace) -> dict[str, object]:
     with needs_group("train", "Training"):
         from training.pipeline import make_bundle
         from training.recipe import read_recipe
-        from training.tracking.run import track
+        from training.tracking.port import untracked
+        from training.tracking.run import MlflowTracker
     recipe = read_recipe(arguments.recipe)
-    with nullcontext() if arguments.no_tracking else track(recipe.name) as tracking:
-        bundle = make_bundle(
-            recipe,
-            arguments.out,
-            runs=arguments.runs,
-            fresh=arguments.fresh,
-            outside=[_measured(each) for each in arguments.measure],
-            tracking=tracking,
-            watch=progress_bar,
-            say=_say,
-        )
+    tracker = None if arguments.no_tracking else MlflowTracker(_say)
+    bundle = make_bundle(
+        recipe,
+        arguments.out,
+        runs=arguments.runs,
+        fresh=arguments.fresh,
+        outside=[_measured(each) for each in arguments.measure],
+        track=tracker or untracked,
+        watch=progress_bar,
+        say=_say,
+    )
     held_out = bundle.metrics["held_out"]
     return {
         "bundle": str(bundle.directory),
@@ -181,6 +192,7 @@ def _run(arguments: argparse.Namespace) -> dict[str, object]:
         "macro_f1": held_out["route"]["macro_f1"]["value"],
         "accuracy": held_out["route"]["accuracy"]["value"],
         "certified": not bundle.policy.thresholds.answer_nothing,
+        "untold": tracker and tracker.untold,
     }
 
 
@@ -245,12 +257,24 @@ def _register(arguments: argparse.Namespace) -> dict[str, object]:
     return {"model": MODEL, "version": version.number, "bundle": version.bundle, "aliases": version.aliases}
 
 
+def _tell(arguments: argparse.Namespace) -> dict[str, object]:
+    from training.tracking.run import tell
+
+    run, told = tell(arguments.run, _say)
+    return {"run": run, "told": told}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 0 done, 2 misuse or bad input."""
     arguments = _parser().parse_args(argv)
-    work = {"run": _run, "figures": _figures, "distill": _distill, "plane": _plane, "register": _register}[
-        arguments.verb
-    ]
+    work = {
+        "run": _run,
+        "figures": _figures,
+        "distill": _distill,
+        "plane": _plane,
+        "register": _register,
+        "tell": _tell,
+    }[arguments.verb]
     try:
         answer = work(arguments)
     except (MissingGroupError, SourceError, SplitsError, BundleError, TrainingError) as error:

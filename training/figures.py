@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from training.finetune import Epoch
+from training.history import Epoch
 
 
 def learning_curve(history: Sequence[Epoch]) -> go.Figure:

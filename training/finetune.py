@@ -28,6 +28,7 @@ from data.taxonomy import BUILT_IN, ROUTES, Taxonomy
 from evaluation.metrics import accuracy, macro_f1
 from training.errors import DivergedError
 from training.examples import Batch, Encoder, Example, make_example, order_batches, training_pair
+from training.history import Epoch, Follower, TellEpoch, untold, write_history
 from training.network import Network, build_network
 from training.processes import work_side_by_side
 from training.recipe import MAX_MEMBERS, FinetuneRecipe, Recipe
@@ -43,18 +44,6 @@ _SEED_STRIDE = 1_000_003
 State = dict[str, Any]
 Objective = Callable[[Tensor, Tensor, Batch], Tensor]
 """The loss of one batch, from route logits `[n, 4]`, intent logits `[n, k]` and the batch itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """What one epoch came to: mean loss, figures of the averaged weights on the development split, seconds so far."""
-
-    epoch: int
-    loss: float
-    macro_f1: float
-    accuracy: float
-    intent_accuracy: float
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +262,7 @@ def train_to_end(run: Run, development: Sequence[Example], directory: Path, watc
     checkpoint, best = directory / CHECKPOINT_FILE, directory / BEST_FILE
     if checkpoint.exists():
         run.load(torch.load(checkpoint, weights_only=True))
+        write_history(run.progress.history, directory)
     clock = saved = time.monotonic()
     remaining = () if run.is_over else run.batches()
     for batch in watched.watch(remaining, watched.what, run.steps - run.progress.step):
@@ -286,6 +276,8 @@ def train_to_end(run: Run, development: Sequence[Example], directory: Path, watc
         if ends_epoch or now - saved >= watched.checkpoint_every_s:
             save_atomically(run.state(), checkpoint)
             saved = time.monotonic()
+        if ends_epoch:  # after the checkpoint: an epoch that was told is never trained again
+            write_history(run.progress.history, directory)
         if run.is_over:
             break
     return Member(best_epoch=run.progress.best_epoch, history=tuple(run.progress.history))
@@ -347,11 +339,13 @@ def finetune(
     watch: Watch = unwatched,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
     processes: int = 1,
+    tell: TellEpoch = untold,
 ) -> Finetuned:
     """The fine-tuned weights in `directory`, going on from the checkpoints that an earlier sitting left there.
 
     `directory` belongs to one recipe, one set of posts and one taxonomy; the caller sees to that. With more than one
-    of `processes` members are trained side by side, the threads of torch shared out among them.
+    of `processes` members are trained side by side, the threads of torch shared out among them. `tell` hears of each
+    epoch soon after it has ended, and first of those of earlier sittings.
 
     Raises:
         DivergedError: when the loss of an epoch is no finite number.
@@ -366,7 +360,9 @@ def finetune(
         for number, home in enumerate(homes)
     ]
     steps = settings.epochs * len(order_batches(encoder.lengths(examples), settings.batch_posts, recipe.seed, 0))
-    members = _train_members(works, min(processes, settings.members), steps, watch)
+    follower = Follower(homes, tell)
+    members = _train_members(works, min(processes, settings.members), steps, follower.watching(watch))
+    follower.look()
     weights = average_weights([home / BEST_FILE for home in homes], directory / AVERAGE_FILE)
     network = build_network(encoder_directory, intents, dropout=settings.dropout, seed=recipe.seed)
     network.load_state_dict(torch.load(weights, weights_only=True))

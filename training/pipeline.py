@@ -6,10 +6,10 @@ on; the bundle is written at the very end, or not at all.
 
 import hashlib
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from data.taxonomy import BUILT_IN
 from evaluation.report.page import Origin, write_report
 from evaluation.summary import Summary, summarise
 from models.bundle import (
+    MANIFEST_FILE,
     Bundle,
     BundleParts,
     Manifest,
@@ -36,17 +37,19 @@ from training.baseline import Baseline, train_baseline
 from training.candidates import Candidate, Proven, measure_candidate, prove
 from training.card import render_card
 from training.encoder import find_encoder
+from training.environment import git_commit, installed, machine
 from training.errors import ExportError, TrainingError
 from training.export import difference, export_fp32
 from training.figures import learning_curve
 from training.finetune import Finetuned, finetune
 from training.gates import Comparison, compare
 from training.golden import record_golden
+from training.history import Epoch
 from training.network import load_network
 from training.outside import read_outside, score_outside
 from training.quantize import EXCLUSIONS, quantize_int8
 from training.recipe import Recipe, recipe_toml
-from training.tracking.run import Tracking, Untracked, flatten
+from training.tracking.port import DIRECTORY, Track, Tracking, UsedPosts, flatten, untracked
 
 RUNS = Path("runs")
 INT8_FILE = "int8.onnx"
@@ -90,19 +93,6 @@ def find_left(name: str, directory: Path, recipe: Recipe) -> Path:
             "python -m training run. Or name another run: --run-dir DIR."
         )
     return path
-
-
-def git_commit() -> str:
-    """The commit that is checked out, `+changed` where files differ from it; `unknown` outside a checkout."""
-
-    def git(*words: str) -> str:
-        answer = subprocess.run(["git", *words], capture_output=True, text=True, check=True)  # noqa: S603, S607 (git)
-        return answer.stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + ("+changed" if git("status", "--porcelain") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def read_parts(recipe: Recipe) -> Splits:
@@ -197,12 +187,43 @@ def _manifest(candidate: Candidate, data_fingerprint: str) -> Manifest:
     )
 
 
-def _follow(tracking: Tracking, recipe: Recipe, finetuned: Finetuned, baseline: Baseline) -> None:
+def _parts(
+    recipe: Recipe, encoder: Path, exported: Exported, *, splits: Splits, metrics: dict[str, Any]
+) -> BundleParts:
+    candidate, policy = exported.proven.candidate, exported.proven.fitted.policy
+    manifest = _manifest(candidate, fingerprint(splits.posts))
+    return BundleParts(
+        manifest=manifest,
+        model=candidate.graph,
+        tokenizer=encoder / "tokenizer.json",
+        calibration=candidate.bundle.calibration,
+        policy=policy,
+        metrics=metrics,
+        recipe=recipe_toml(recipe),
+        card=render_card(manifest, recipe, policy, metrics),
+        golden=record_golden(candidate.predictor(policy), splits.part("development")),
+        taxonomy=splits.taxonomy,
+    )
+
+
+def _begin(tracking: Tracking, recipe: Recipe, splits: Splits) -> None:
     tracking.params(flatten(recipe.model_dump(mode="json")))
+    tracking.tags({"git_commit": git_commit(), "data_fingerprint": fingerprint(splits.posts), **machine()})
+    tracking.text(installed(), "requirements.txt")
+    tracking.text(recipe_toml(recipe), "recipe.toml")
+    parts = {name: splits.part(name) for name in PARTS}
+    tracking.datasets(
+        [UsedPosts(recipe.data.posts, name, fingerprint(posts), len(posts)) for name, posts in parts.items()]
+    )
+
+
+def _tell_epoch(tracking: Tracking, number: int, epoch: Epoch) -> None:
+    figures = {f"member_{number}_{name}": value for name, value in asdict(epoch).items() if name != "epoch"}
+    tracking.metrics(figures, step=epoch.epoch)
+
+
+def _follow(tracking: Tracking, finetuned: Finetuned, baseline: Baseline) -> None:
     for number, member in enumerate(finetuned.members):
-        for epoch in member.history:
-            figures = {f"member_{number}_{name}": value for name, value in asdict(epoch).items() if name != "epoch"}
-            tracking.metrics(figures, step=epoch.epoch)
         tracking.figure(learning_curve(member.history), f"learning_curve_member_{number}")
     tracking.metrics({"development_macro_f1": finetuned.macro_f1, "training_seconds": finetuned.seconds})
     tracking.metrics({f"baseline_{name}": value for name, value in asdict(baseline).items()})
@@ -230,6 +251,23 @@ def _finish(tracking: Tracking, bundle: Bundle, exported: Exported, recipe: Reci
     write_report(directory / "report", origin, exported.proven.held_out, bundle.policy)
     tracking.directory(directory / "report", "report")
     tracking.directory(bundle.directory, "bundle")
+    tracking.tags(
+        {
+            "model_version": bundle.manifest.model_version,
+            "manifest_sha256": sha256_of(bundle.directory / MANIFEST_FILE),
+            "precision": bundle.manifest.precision,
+            "certified": str(not bundle.policy.thresholds.answer_nothing).lower(),
+        }
+    )
+
+
+def _forget(directory: Path) -> None:
+    """Nothing; what earlier sittings left is gone, but for the record of the run, which is the tracking's to end."""
+    for path in directory.glob("*"):
+        if path.is_file():
+            path.unlink()
+        elif path.name != DIRECTORY:
+            shutil.rmtree(path)
 
 
 def make_bundle(
@@ -239,65 +277,50 @@ def make_bundle(
     runs: Path = RUNS,
     fresh: bool = False,
     outside: Sequence[tuple[Path, str | None]] = (),
-    tracking: Tracking | None = None,
+    track: Track = untracked,
     watch: Watch = unwatched,
     say: Say = lambda _: None,
 ) -> Bundle:
     """The bundle that `recipe` makes, written to `bundle_directory` and verified.
 
     An earlier sitting of the same run goes on unless it is to be made `fresh`. `outside` are files (with a language,
-    or all) that the finished model is measured on, and nothing more.
+    or all) that the finished model is measured on, and nothing more. `track` keeps a record of the run.
 
     Raises:
         TrainingError: when a stage cannot be done; its kind and message say why.
         SourceError, SplitsError: when the posts or their splits cannot be read.
     """
-    tracking = tracking or Untracked()
     splits = read_parts(recipe)
     measuring = [
         read_outside(file, language, splits.taxonomy) for file, language in outside
     ]  # now, not after the training
     directory = run_directory(recipe, splits, runs)
     encoder = find_encoder(recipe.encoder)
-    if fresh and directory.exists():
-        shutil.rmtree(directory)
-    say(f"Fine-tuning {recipe.encoder.name} on {len(splits.part('train'))} posts in {directory}")
-    train, development = splits.part("train"), splits.part("development")
-    side_by_side = MEMBERS_AT_A_TIME if torch.get_num_threads() > 1 else 1
-    finetuned = finetune(
-        recipe,
-        encoder,
-        train,
-        development,
-        directory,
-        taxonomy=splits.taxonomy,
-        watch=watch,
-        processes=side_by_side,
-    )
-    say("Training the TF-IDF baseline")
-    baseline = train_baseline(splits.part("train"), splits.part("development"), splits.part("calibration"), recipe.seed)
-    _follow(tracking, recipe, finetuned, baseline)
-    exported = export(recipe, encoder, finetuned.weights, splits=splits, directory=directory, say=say)
-
-    candidate, policy = exported.proven.candidate, exported.proven.fitted.policy
-    measured = [score_outside(candidate.predictor(policy), each) for each in measuring]
-    metrics = _metrics(splits, finetuned, baseline, exported, measured)
-    manifest = _manifest(candidate, fingerprint(splits.posts))
-    bundle = write_bundle(
-        bundle_directory,
-        BundleParts(
-            manifest=manifest,
-            model=candidate.graph,
-            tokenizer=encoder / "tokenizer.json",
-            calibration=candidate.bundle.calibration,
-            policy=policy,
-            metrics=metrics,
-            recipe=recipe_toml(recipe),
-            card=render_card(manifest, recipe, policy, metrics),
-            golden=record_golden(candidate.predictor(policy), development),
+    with track(recipe.name, directory, fresh=fresh) as tracking:
+        if fresh:  # only now: a store that does not answer costs nothing that was trained
+            _forget(directory)
+        _begin(tracking, recipe, splits)
+        say(f"Fine-tuning {recipe.encoder.name} on {len(splits.part('train'))} posts in {directory}")
+        finetuned = finetune(
+            recipe,
+            encoder,
+            splits.part("train"),
+            splits.part("development"),
+            directory,
             taxonomy=splits.taxonomy,
-        ),
-    )
-    say(f"Wrote and verified {bundle_directory}")
-    _finish(tracking, bundle, exported, recipe, directory)
+            watch=watch,
+            processes=MEMBERS_AT_A_TIME if torch.get_num_threads() > 1 else 1,
+            tell=partial(_tell_epoch, tracking),
+        )
+        say("Training the TF-IDF baseline")
+        parts = (splits.part("train"), splits.part("development"), splits.part("calibration"))
+        baseline = train_baseline(*parts, recipe.seed)
+        _follow(tracking, finetuned, baseline)
+        exported = export(recipe, encoder, finetuned.weights, splits=splits, directory=directory, say=say)
+        predictor = exported.proven.candidate.predictor(exported.proven.fitted.policy)
+        measured = [score_outside(predictor, each) for each in measuring]
+        metrics = _metrics(splits, finetuned, baseline, exported, measured)
+        bundle = write_bundle(bundle_directory, _parts(recipe, encoder, exported, splits=splits, metrics=metrics))
+        say(f"Wrote and verified {bundle_directory}")
+        _finish(tracking, bundle, exported, recipe, directory)
     return bundle

@@ -24,7 +24,6 @@ from training.finetune import (
     AVERAGE_FILE,
     BEST_FILE,
     CHECKPOINT_EVERY_S,
-    Epoch,
     Objective,
     Run,
     Watched,
@@ -32,6 +31,7 @@ from training.finetune import (
     read_encoder,
     train_to_end,
 )
+from training.history import Epoch
 from training.network import Network, intents_of, load_network
 from training.pipeline import RUNS, find_left, read_parts, run_directory
 from training.recipe import Recipe, StudentRecipe

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from data.splits import Splits
+from training.environment import git_commit
 from training.errors import ExportError
 from training.finetune import Finetuned
 from training.gates import Comparison, compare
-from training.pipeline import export, git_commit, make_bundle
+from training.pipeline import export, make_bundle
 from training.quantize import EXCLUSIONS
 from training.recipe import Gates, Recipe
 

@@ -59,6 +59,7 @@ def test_a_run_ends_well_and_its_last_line_says_what_it_made(whole_run: WholeRun
         "macro_f1": held_out["macro_f1"]["value"],
         "accuracy": held_out["accuracy"]["value"],
         "certified": True,
+        "untold": 0,
     }
 
 

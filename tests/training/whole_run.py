@@ -1,14 +1,13 @@
 """One run of `python -m training run` from a recipe to a bundle, in this process, and what it left behind."""
 
-import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import SADeprecationWarning
 
+from tests.training.stores import own_store
 from training.__main__ import main
 from training.recipe import Recipe, recipe_toml
 
@@ -51,14 +50,12 @@ def make_whole_run(directory: Path, recipe: Recipe) -> WholeRun:
     run.recipe_file.write_text(recipe_toml(recipe), encoding="utf-8")
     answer, told = StringIO(), StringIO()
     with (
-        warnings.catch_warnings(),
+        own_store(directory),
         pytest.MonkeyPatch.context() as patch,
         redirect_stdout(answer),
         redirect_stderr(told),
     ):
-        warnings.filterwarnings("ignore", category=SADeprecationWarning)  # between MLflow and its database library
-        patch.chdir(directory)  # where MLflow puts what it keeps beside its store
-        patch.setenv("MLFLOW_TRACKING_URI", run.store)
+        patch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "1")  # a run of this size is over before the tenth
         code = main(
             [
                 *("run", "--recipe", str(run.recipe_file), "--out", str(run.bundle), "--runs", str(run.runs)),

@@ -18,6 +18,7 @@ EXPERIMENT = "signalbox"
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # what a team trains is nobody else's business
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # bars of files would tear those of the training
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # where a command's answer goes, and nothing else
     # MLflow asks a silent server 8 times within four minutes, and nothing goes on meanwhile: 3 times in 3 s will do.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
@@ -61,6 +62,16 @@ def asking(uri: str, what: str) -> Iterator[None]:
             f"{what}: the MLflow store {uri} said {said[:300]!r} ({type(error).__name__}). "
             "Wanted: a store that answers. Start it, or name another by MLFLOW_TRACKING_URI."
         ) from error
+
+
+def refuses(error: Exception) -> bool:
+    """True where the store has heard and said no, so that asking again would not help."""
+    from mlflow.exceptions import MlflowException
+
+    if not isinstance(error, MlflowException):
+        return False
+    status = int(error.get_http_status_code())  # type: ignore[no-untyped-call]  # MLflow leaves it untyped
+    return 400 <= status < 500  # RFC 9110, section 15.5
 
 
 def open_store(uri: str, purpose: str) -> Any:
