@@ -1,7 +1,7 @@
 """How often the labels are right, and how honest the probabilities are. Owns classification and calibration figures.
 
-Every per-class figure comes from one confusion matrix with explicit labels, so a class that is absent keeps its name
-and its place. Macro-F1 is the mean over the classes that truly occur; the absent ones are listed by name.
+Every per-class figure comes from tallies over explicit labels, so a class that is absent keeps its name and its place.
+Macro-F1 is the mean over the classes that truly occur; the absent ones are listed by name.
 Intervals are cluster bootstraps: groups are drawn, not posts, because posts of a group are not independent.
 """
 
@@ -55,31 +55,39 @@ def confusion(true: IntArray, predicted: IntArray, classes: int) -> IntArray:
     return np.asarray(counts.reshape(classes, classes), dtype=np.int64)
 
 
-def class_scores(matrices: FloatArray | IntArray) -> FloatArray:
-    """Precision, recall and F1 of each class `[..., 3, k]` from confusion matrices `[..., k, k]`; NaN if undefined."""
-    hits = np.diagonal(matrices, axis1=-2, axis2=-1).astype(np.float64)
-    true, said = matrices.sum(axis=-1), matrices.sum(axis=-2)
+def tally(true: IntArray, predicted: IntArray, classes: int) -> FloatArray:
+    """What each post adds to the tallies of all classes, `[n, 3, k]`: right, truly of it, said to be of it.
+
+    All that precision, recall and accuracy need, in room that grows with the classes and not with their square.
+    """
+    ones = np.eye(classes)
+    return np.stack([ones[true] * (true == predicted)[:, None], ones[true], ones[predicted]], axis=1)
+
+
+def class_scores(tallies: FloatArray) -> FloatArray:
+    """Precision, recall and F1 of each class `[..., 3, k]` from sums of tallies `[..., 3, k]`; NaN if undefined."""
+    hits, true, said = np.moveaxis(tallies, -2, 0)
     precision = np.where(said > 0, hits / np.maximum(said, 1), np.nan)
     recall = np.where(true > 0, hits / np.maximum(true, 1), np.nan)
     f1 = np.where(true > 0, 2 * hits / np.maximum(true + said, 1), np.nan)
     return np.stack([precision, recall, f1], axis=-2)
 
 
-def macro_f1_of(matrices: FloatArray | IntArray) -> FloatArray:
-    """The mean F1 `[...]` over the classes that truly occur, from confusion matrices `[..., k, k]`; 0 without posts."""
-    scores = class_scores(matrices)[..., 2, :]
+def tallied_macro_f1(tallies: FloatArray) -> FloatArray:
+    """The mean F1 `[...]` over the classes that truly occur, from sums of tallies `[..., 3, k]`; 0 without posts."""
+    scores = class_scores(tallies)[..., 2, :]
     return np.asarray(np.nansum(scores, axis=-1) / np.maximum((~np.isnan(scores)).sum(axis=-1), 1), dtype=np.float64)
 
 
-def accuracy_of(matrices: FloatArray | IntArray) -> FloatArray:
-    """The share of posts on the diagonal `[...]` of confusion matrices `[..., k, k]`; 0 without posts."""
-    hits = np.trace(matrices, axis1=-2, axis2=-1)
-    return np.asarray(hits / np.maximum(matrices.sum(axis=(-2, -1)), 1), dtype=np.float64)
+def tallied_accuracy(tallies: FloatArray) -> FloatArray:
+    """The share of posts that are right `[...]`, from sums of tallies `[..., 3, k]`; 0 without posts."""
+    hits, true, _ = np.moveaxis(tallies.sum(axis=-1), -1, 0)
+    return np.asarray(hits / np.maximum(true, 1), dtype=np.float64)
 
 
 def macro_f1(true: IntArray, predicted: IntArray, labels: Sequence[str]) -> float:
     """The mean F1 over those `labels` that truly occur; `true` and `predicted` `[n]` are places in `labels`."""
-    return float(macro_f1_of(confusion(true, predicted, len(labels))))
+    return float(tallied_macro_f1(tally(true, predicted, len(labels)).sum(axis=0)))
 
 
 def accuracy(true: IntArray, predicted: IntArray) -> float:
@@ -131,27 +139,25 @@ def bootstrap(
     return percentile_ends(np.concatenate([figure(draws @ totals) for draws in group_draws(len(numbers))]))
 
 
-def _label_counts(true: IntArray, predicted: IntArray, classes: int) -> FloatArray:
-    return np.asarray(np.eye(classes * classes)[true * classes + predicted], dtype=np.float64)
-
-
 def class_figures(
     true: IntArray, predicted: IntArray, labels: Sequence[str], groups: IntArray
 ) -> tuple[ClassFigures, ...]:
     """The figures of every label with their intervals, in the order of `labels`, whether it occurs or not."""
     k = len(labels)
-    counts = _label_counts(true, predicted, k)
-    matrix = counts.sum(axis=0).reshape(k, k)
-    scores = class_scores(matrix).reshape(3 * k)
+    counts = tally(true, predicted, k)
+    totals = counts.sum(axis=0)
+    scores = class_scores(totals).reshape(3 * k)
     known = ~np.isnan(scores)
     low, high = bootstrap(
-        counts, groups, lambda totals: class_scores(totals.reshape(-1, k, k)).reshape(-1, 3 * k)[:, known]
+        counts.reshape(-1, 3 * k),
+        groups,
+        lambda drawn: class_scores(drawn.reshape(-1, 3, k)).reshape(-1, 3 * k)[:, known],
     )
     estimates: list[Estimate | None] = [None] * (3 * k)
     for place, value, least, most in zip(np.flatnonzero(known), scores[known], low, high, strict=True):
         estimates[place] = Estimate(float(value), float(least), float(most))
     return tuple(
-        ClassFigures(label, estimates[at], estimates[k + at], estimates[2 * k + at], int(matrix[at].sum()))
+        ClassFigures(label, estimates[at], estimates[k + at], estimates[2 * k + at], int(totals[1, at]))
         for at, label in enumerate(labels)
     )
 
@@ -159,10 +165,10 @@ def class_figures(
 def estimate_labels(
     true: IntArray, predicted: IntArray, classes: int, groups: IntArray, figure: Callable[[FloatArray], FloatArray]
 ) -> Estimate:
-    """A figure of confusion matrices `[..., k, k]`, such as `macro_f1_of`, with its bootstrap interval."""
-    counts, square = _label_counts(true, predicted, classes), (-1, classes, classes)
-    low, high = bootstrap(counts, groups, lambda totals: figure(totals.reshape(square)))
-    return Estimate(float(figure(counts.sum(axis=0).reshape(square))[0]), float(low), float(high))
+    """A figure of sums of tallies `[..., 3, k]`, such as `tallied_macro_f1`, with its bootstrap interval."""
+    counts = tally(true, predicted, classes).reshape(len(true), 3 * classes)
+    low, high = bootstrap(counts, groups, lambda totals: figure(totals.reshape(-1, 3, classes)))
+    return Estimate(float(figure(counts.sum(axis=0).reshape(3, classes))), float(low), float(high))
 
 
 def estimate_share(is_so: BoolArray, groups: IntArray) -> Estimate:

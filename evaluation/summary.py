@@ -15,7 +15,6 @@ from data.taxonomy import ROUTES
 from evaluation.certificates import LEAKS
 from evaluation.closings import other_need, wrongly_closed
 from evaluation.metrics import (
-    accuracy_of,
     brier,
     class_figures,
     confusion,
@@ -26,7 +25,8 @@ from evaluation.metrics import (
     exact_share,
     expected_calibration_error,
     log_loss,
-    macro_f1_of,
+    tallied_accuracy,
+    tallied_macro_f1,
 )
 from evaluation.predictions import BoolArray, IntArray, Predictions
 from evaluation.risk import RISKS, answerable_share, augrc, aurc, coverage_at_risk
@@ -45,8 +45,8 @@ def _labels(true: IntArray, predicted: IntArray, labels: Sequence[str], groups: 
     k = len(labels)
     figures = class_figures(true, predicted, labels, groups)
     return {
-        "accuracy": asdict(estimate_labels(true, predicted, k, groups, accuracy_of)),
-        "macro_f1": asdict(estimate_labels(true, predicted, k, groups, macro_f1_of)),
+        "accuracy": asdict(estimate_labels(true, predicted, k, groups, tallied_accuracy)),
+        "macro_f1": asdict(estimate_labels(true, predicted, k, groups, tallied_macro_f1)),
         "classes": [asdict(each) for each in figures],
         "absent": [each.label for each in figures if not each.support],
         "labels": list(labels),

@@ -20,7 +20,7 @@ from data.progress import Watch, unwatched
 from data.rendering import render
 from data.splits import Splits
 from data.taxonomy import ROUTES
-from evaluation.metrics import Estimate, accuracy, bootstrap, macro_f1, macro_f1_of
+from evaluation.metrics import Estimate, accuracy, bootstrap, macro_f1, tallied_macro_f1, tally
 from evaluation.predictions import group_numbers
 from evaluation.risk import augrc
 from models.calibration import Calibration, probabilities
@@ -108,13 +108,13 @@ def _predicted(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
 def _change_points(truth: _Truth, routes: npt.NDArray[np.int64]) -> Estimate:
     """What macro-F1 changed by against the reference, both drawn on the same posts."""
     k = len(ROUTES)
-    pairs = [np.eye(k * k)[truth.routes * k + said] for said in (routes, _predicted(truth.reference.route))]
+    both = [tally(truth.routes, said, k) for said in (routes, _predicted(truth.reference.route))]
 
     def change(totals: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        ours, theirs = (macro_f1_of(half.reshape(-1, k, k)) for half in np.split(totals, 2, axis=1))
+        ours, theirs = (tallied_macro_f1(half.reshape(-1, 3, k)) for half in np.split(totals, 2, axis=1))
         return np.asarray(_POINTS * (ours - theirs), dtype=np.float64)
 
-    counts = np.concatenate(pairs, axis=1)
+    counts = np.concatenate(both, axis=1).reshape(-1, 2 * 3 * k)
     low, high = bootstrap(counts, truth.groups, change)
     return Estimate(float(change(counts.sum(axis=0, keepdims=True))[0]), float(low), float(high))
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from models.policy import Facts
 from serving.journal.entry import Entry
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 """The newest migration. Kept here so that a start need not load Alembic to see that there is nothing to do."""
 FACTS = TypeAdapter(Facts)
 Row = dict[str, Any]
@@ -63,7 +63,7 @@ DECISIONS = Table(
     Column("routes", Text, nullable=False),
     Column("intents", Text, nullable=False),
     Column("route", String(32), nullable=False),
-    Column("intent", String(32), nullable=False),
+    Column("intent", String(64), nullable=False),
     Column("action", String(32), nullable=False),
     Column("queue", String(32), nullable=False),
     Column("abstained", Boolean, nullable=False),

@@ -11,6 +11,7 @@ import pytest
 from data.__main__ import main
 from data.sources import read_labelled, write_labelled
 from data.splits import load_splits
+from tests.data.own_taxonomy import OWN_TOML
 from tests.data.strategies import labelled
 
 POSTS = [
@@ -68,6 +69,54 @@ def test_bad_rows_put_aside_are_warnings_of_a_check(
     assert (code, answers[-1]["warnings"], answers[-1]["rejects"]) == (0, 1, 1)
     assert json.loads(rejects.read_text())["row"] == BAD
     assert f"1 rows are no posts; they are put aside in {rejects}." in told
+
+
+@pytest.fixture
+def own_file(tmp_path: Path) -> Path:
+    """Posts labelled by a taxonomy of the user's own, one of them not quite, and that taxonomy beside them."""
+    (tmp_path / "acme.toml").write_text(OWN_TOML)
+    path = tmp_path / "own.csv"
+    path.write_text(
+        "id,text,lang,route,intent\na,where is it,en,simple,where_is_it\nb,it broke,en,complex,Broken-Thing\n"
+        "c,thank you,en,simple,thanks\n"
+    )
+    return path
+
+
+def test_posts_are_checked_by_the_taxonomy_that_is_given(own_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    taxonomy = own_file.with_name("acme.toml")
+    code, answers, told = run(capsys, "check", own_file, "--taxonomy", taxonomy, "--least", 1)
+    assert (code, answers[-1]["errors"], answers[-1]["warnings"]) == (1, 1, 5)
+    assert (
+        f"{own_file}, line 3, intent: got 'Broken-Thing'; wanted one of the 4 intents of taxonomy acme-1: where_is_it, "
+        "broken_thing, thanks, chatter; write 'broken_thing', which is nearest, or name it in a taxonomy of your own "
+        "(docs/data.md)"
+    ) in told
+    assert "The intent chatter has 0 posts" in told
+    own_file.write_text(own_file.read_text().replace("Broken-Thing", "broken_thing"))
+    assert run(capsys, "check", own_file, "--taxonomy", taxonomy, "--least", 0)[0] == 0
+
+
+def test_the_same_posts_are_no_posts_of_the_built_in_taxonomy(
+    own_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, told = run(capsys, "describe", own_file)
+    assert code == 2
+    assert "line 2, intent: got 'where_is_it'; wanted one of the 21 intents of taxonomy 1: order_status, " in told
+
+
+def test_they_are_split_and_described_by_it_too(own_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    taxonomy, out = own_file.with_name("acme.toml"), own_file.with_name("splits.json")
+    own_file.write_text(own_file.read_text().replace("Broken-Thing", "broken_thing"))
+    assert run(capsys, "split", own_file, "--taxonomy", taxonomy, "--out", out)[0] == 0
+    _, answers, _ = run(capsys, "describe", own_file, "--taxonomy", taxonomy)
+    assert answers[-1]["counts"]["intent"] == {"broken_thing": 1, "thanks": 1, "where_is_it": 1}
+
+
+def test_a_taxonomy_that_is_none_is_misuse(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, answers, told = run(capsys, "check", file, "--taxonomy", file)
+    assert (code, answers) == (2, [])
+    assert f"The taxonomy {file} cannot be used: " in told
 
 
 def test_a_check_finds_leakage_where_the_splits_are_given(

@@ -15,9 +15,11 @@ from models.bundle import BundleError, BundleParts, write_bundle
 from models.calibration import Calibration
 from models.policy import Policy
 from models.predictor import Predictor
+from tests.data.own_taxonomy import OWN
 from tests.evaluation.populations import Row, labelled_post, labelled_posts, predictor
 from tests.fakes import BOLD_POLICY, fake_bundle
-from tests.models.tiny_model import write_tiny_model, write_tiny_tokenizer
+from tests.models.tiny_bundle import write_tiny_bundle
+from tests.models.tiny_model import Meaning, write_tiny_model, write_tiny_tokenizer
 
 
 def _load(_: Path, policy: Policy | None) -> Predictor:
@@ -49,6 +51,28 @@ def test_score_prints_a_table_for_people_and_one_json_line(capsys: pytest.Captur
     assert len(content["origin"]["posts_fingerprint"]) == 64
     for words in ("38 posts in", "route macro-F1", "leak of sensitive", "nothing: the policy carries no certificate"):
         assert words in err
+
+
+def test_posts_are_read_by_the_taxonomy_of_the_bundle(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, posts: Path
+) -> None:
+    meaning: Meaning = {"parcel": ("simple", "where_is_it"), "thanks": ("simple", "thanks")}
+    policy = BOLD_POLICY.model_copy(update={"no_reply_intents": ("thanks",)})
+    bundle = write_tiny_bundle(tmp_path / "own", meaning=meaning, policy=policy, taxonomy=OWN).directory
+    own = tmp_path / "own.jsonl"
+    rows: list[Row] = [("where is my parcel", "simple", "where_is_it"), ("thanks", "simple", "chatter")]
+    write_labelled(own, [labelled_post(number, row) for number, row in enumerate(rows)])
+    assert main(["score", str(bundle), str(own)]) == 0
+    summary = json.loads(capsys.readouterr().out)["summary"]
+    assert summary["intent"]["labels"] == list(OWN.names)
+    assert summary["intent"]["accuracy"]["value"] == 0.5
+    assert summary["decisions"]["wrong"]["events"] == 0  # both true intents of what was closed need no reply
+    assert main(["score", str(bundle), str(posts)]) == 2
+    assert "wanted one of the 4 intents of taxonomy acme-1" in capsys.readouterr().err
+    other = tmp_path / "policy.json"
+    other.write_text(BOLD_POLICY.model_dump_json())
+    assert main(["score", str(bundle), str(own), "--policy", str(other)]) == 2
+    assert "Policy 7 does not fit: its no_reply_intents names 'not_service'" in capsys.readouterr().err
 
 
 def test_only_the_languages_asked_for_are_scored(capsys: pytest.CaptureFixture[str], posts: Path) -> None:

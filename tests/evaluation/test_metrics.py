@@ -1,13 +1,14 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
-from data.taxonomy import ROUTES
+from data.taxonomy import MAX_INTENTS, ROUTES
 from evaluation.metrics import (
     accuracy,
-    accuracy_of,
     brier,
     class_figures,
     equal_mass_bins,
@@ -17,7 +18,8 @@ from evaluation.metrics import (
     expected_calibration_error,
     log_loss,
     macro_f1,
-    macro_f1_of,
+    tallied_accuracy,
+    tallied_macro_f1,
 )
 from evaluation.predictions import IntArray
 from models.calibration import probabilities
@@ -63,10 +65,20 @@ def test_an_absent_class_keeps_its_name_and_has_no_figures() -> None:
     assert influencer.precision.value == pytest.approx(2 / 3)
 
 
+def test_as_many_classes_as_a_taxonomy_may_have_take_megabytes() -> None:
+    true, predicted = np.random.default_rng(3).integers(MAX_INTENTS, size=(2, 1_000))
+    tracemalloc.start()
+    figures = class_figures(true, predicted, [str(number) for number in range(MAX_INTENTS)], np.arange(1_000))
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert sum(each.support for each in figures) == 1_000
+    assert peak_bytes < 100e6  # a row of the confusion matrix for every post would be 500 MB
+
+
 def test_the_same_input_gives_the_same_interval() -> None:
     random = np.random.default_rng(1)
     true, predicted = random.integers(4, size=200), random.integers(4, size=200)
-    first, again = (estimate_labels(true, predicted, 4, np.arange(200), macro_f1_of) for _ in range(2))
+    first, again = (estimate_labels(true, predicted, 4, np.arange(200), tallied_macro_f1) for _ in range(2))
     assert first == again
     assert first.low < first.value < first.high
 
@@ -74,8 +86,8 @@ def test_the_same_input_gives_the_same_interval() -> None:
 def test_groups_that_stand_together_widen_the_interval() -> None:
     true = np.zeros(300, dtype=np.int64)
     predicted = np.repeat(np.random.default_rng(2).integers(2, size=30), 10)
-    alone = estimate_labels(true, predicted, 4, np.arange(300), accuracy_of)
-    together = estimate_labels(true, predicted, 4, np.repeat(np.arange(30), 10), accuracy_of)
+    alone = estimate_labels(true, predicted, 4, np.arange(300), tallied_accuracy)
+    together = estimate_labels(true, predicted, 4, np.repeat(np.arange(30), 10), tallied_accuracy)
     assert alone.value == together.value
     assert together.high - together.low > 2 * (alone.high - alone.low)
 

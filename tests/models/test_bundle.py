@@ -28,8 +28,12 @@ from models.bundle import (
 )
 from models.calibration import Calibration
 from models.golden import Golden, record
-from models.policy import Certificate, Policy, Template, Thresholds
+from models.policy import Certificate, Policy, PolicyError, Template, Thresholds
+from models.predictor import Predictor
+from tests.data.own_taxonomy import OWN
 from tests.fakes import BOLD_POLICY, fake_predictor
+from tests.models.tiny_bundle import write_tiny_bundle
+from tests.models.tiny_model import Meaning, write_tiny_model
 
 CREATED = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 SHA_OF_HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
@@ -102,7 +106,8 @@ def change(path: Path, **values: object) -> None:
 
 def resign(directory: Path) -> None:
     """Makes the manifest agree with the files, as somebody would who means to."""
-    change(directory / "manifest.json", files={name: sha256_of(directory / name) for name in FILES})
+    names = json.loads((directory / "manifest.json").read_text())["files"]
+    change(directory / "manifest.json", files={name: sha256_of(directory / name) for name in names})
 
 
 def refusal(directory: Path) -> str:
@@ -259,6 +264,90 @@ def test_an_unknown_taxonomy_is_refused(bundle: Bundle) -> None:
         "taxonomy.json of that version, or none and version '1', which is built in. Copy the whole directory again, "
         "or update Signalbox to a release that knows it."
     )
+
+
+OWN_POLICY = BOLD_POLICY.model_copy(update={"no_reply_intents": OWN.no_reply_intents})
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Bundle:
+    """A bundle with intents of its own, and golden posts."""
+    meaning: Meaning = {"parcel": ("simple", "where_is_it"), "thanks": ("simple", "chatter")}
+    return write_tiny_bundle(tmp_path / "own", meaning=meaning, policy=OWN_POLICY, taxonomy=OWN)
+
+
+def test_a_bundle_with_intents_of_its_own_carries_their_taxonomy(own: Bundle) -> None:
+    assert load_bundle(own.directory).taxonomy == OWN
+    assert json.loads((own.directory / "labels.json").read_text())["intent"] == list(OWN.names)
+    assert own.manifest.taxonomy == "acme-1"
+    assert own.golden is not None
+    assert all(tuple(each.intents) == OWN.names for each in own.golden.posts)
+    (prediction,) = Predictor.load(own).predict([Post(text="thanks")])
+    assert (prediction.intent, tuple(prediction.intents)) == ("chatter", OWN.names)
+    assert prediction.decision.action == "no_reply"
+
+
+def test_a_bundle_with_the_built_in_intents_has_the_files_that_it_always_had(bundle: Bundle) -> None:
+    assert set(bundle.manifest.files) == set(FILES)
+
+
+def test_a_taxonomy_of_another_version_than_the_manifest_says_is_refused(own: Bundle) -> None:
+    change(own.directory / "taxonomy.json", version="acme-2")
+    resign(own.directory)
+    assert refusal(own.directory).startswith(
+        f"Bundle {own.directory} cannot be read: it is of taxonomy 'acme-1' and has a taxonomy.json of version 'acme-2'"
+    )
+
+
+def test_labels_of_another_list_than_the_taxonomy_are_refused(own: Bundle) -> None:
+    _labels(own, intent=list(reversed(OWN.names)))
+    assert "are not those of taxonomy acme-1: intent label 0 is 'chatter', wanted 'where_is_it'" in refusal(
+        own.directory
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"no_reply_intents": ["not_service"]}, "no_reply_intents names 'not_service'"),
+        ({"inventory": [{"intent": "chatter"}, {"intent": "how_to"}]}, "inventory.1.intent names 'how_to'"),
+    ],
+)
+def test_a_policy_that_names_an_intent_that_is_not_there_is_refused(
+    changes: dict[str, Any], field: str, own: Bundle
+) -> None:
+    change(own.directory / "policy.json", **changes)
+    resign(own.directory)
+    assert refusal(own.directory) == (
+        f"Bundle {own.directory} cannot be read: Policy 7 does not fit: its {field}. Wanted one of the 4 intents of "
+        "taxonomy acme-1: where_is_it, broken_thing, thanks, chatter. Name intents of this taxonomy alone; "
+        "no_reply_intents is [] where none is closed without a reply."
+    )
+
+
+def test_golden_posts_of_other_intents_are_refused(own: Bundle) -> None:
+    golden = json.loads((own.directory / GOLDEN_FILE).read_text())
+    del golden["posts"][0]["intents"]["thanks"]
+    (own.directory / GOLDEN_FILE).write_text(json.dumps(golden))
+    resign(own.directory)
+    assert "golden post g-1 and taxonomy acme-1 do not both have the intent 'thanks'" in refusal(own.directory)
+
+
+def test_a_graph_with_another_number_of_intents_than_labels_is_refused(own: Bundle) -> None:
+    write_tiny_model(own.directory / "model.onnx")
+    resign(own.directory)
+    bundle = load_bundle(own.directory)
+    with pytest.raises(BundleError) as refused:
+        Predictor.load(bundle)
+    assert str(refused.value) == (
+        f"The graph of bundle {own.directory} gives 21 intent logits, labels.json names 4 labels. Wanted one for each. "
+        "The two are not of one training: copy the bundle again from its source, or retrain it."
+    )
+
+
+def test_a_policy_of_ones_own_must_fit_the_intents_too(own: Bundle) -> None:
+    with pytest.raises(PolicyError, match="its no_reply_intents names 'not_service'"):
+        Predictor.load(own, policy=BOLD_POLICY)
 
 
 def test_a_manifest_that_is_no_json_is_refused(bundle: Bundle) -> None:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -105,6 +105,14 @@ def test_a_row_comes_back_as_it_went_in(cluster: Cluster) -> None:
         for each in entries:
             assert store.find(each.answer.prediction_id) == row_of(each)
         assert store.find("01JD2K7ZC5T8VXN4R3Q9WYHMBA") is None
+
+
+def test_an_intent_of_the_users_own_may_have_as_long_a_name_as_any(cluster: Cluster) -> None:
+    made = entry()
+    long = replace(made, prediction=replace(made.prediction, intent="i" * 64))
+    with closing(cluster.open()) as store:
+        store.write([long])
+        assert store.find(made.answer.prediction_id) == row_of(long)
 
 
 def test_old_decisions_are_pruned_a_few_at_a_time(cluster: Cluster) -> None:

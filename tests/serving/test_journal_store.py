@@ -66,6 +66,19 @@ def test_every_migration_can_be_taken_back_and_again(tmp_path: Path) -> None:
     assert kept(file) == ids(entries)
 
 
+def test_what_an_earlier_release_kept_is_there_after_the_next_step(tmp_path: Path) -> None:
+    file = tmp_path / "journal.db"
+    entries = [entry(), entry()]
+    with closing(open_store(address_of(file))) as store:
+        store.write(entries)
+    with connected(file) as connection:
+        command.downgrade(migrations_on(connection), "0001")
+    with closing(open_store(address_of(file))) as store:
+        assert [store.find(each.answer.prediction_id) for each in entries] == [row_of(each) for each in entries]
+    with connected(file) as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+
+
 def test_a_schema_of_a_later_release_is_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "journal.db"
     with closing(open_store(address_of(file))) as store:
