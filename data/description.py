@@ -10,7 +10,7 @@ from data.families import family
 from data.post import LabelledPost, Post
 
 _SHOWN_VALUES = 25
-"""All intents (21) and the larger trades; the JSON answer has every value."""
+"""All built-in intents (21) and the larger trades; the JSON answer has every value."""
 _LENGTH_BUCKETS = ((281, "over 280"), (141, "141 to 280"), (41, "41 to 140"), (0, "up to 40"))
 """In characters: 140 and 280 were the limits of a tweet."""
 _FOLLOWER_BUCKETS = ((50_000, "50,000 or more"), (10_000, "10,000 to 49,999"), (0, "under 10,000"))
