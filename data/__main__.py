@@ -1,4 +1,4 @@
-"""The commands of `data`: check, split, describe and render files of posts.
+"""The commands of `data`: import, check, audit, split, describe and render files of posts, and their labelling.
 
 People's text and progress go to stderr; the last line of stdout is one JSON object; exit 0 done, 1 findings that
 are errors, 2 misuse or a source that cannot be read.
@@ -9,23 +9,26 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
+import data.annotation.command
+import data.audit.command
+import data.importing.command
 from data.checks import MIN_POSTS_PER_LABEL, check
+from data.console import DONE, FAILED, MISUSE, UsageError, add_taxonomy, answer, say, taxonomy_of
 from data.dependencies import MissingGroupError
 from data.description import describe
 from data.grouping import NEAR_DUPLICATE
+from data.page import write_page
 from data.post import LabelledPost, Post
 from data.progress import progress_bar
 from data.rejects import SourceError, problems_of, write_rejects
 from data.rendering import RENDERING_VERSION, render
-from data.sources import AnyPost, Reading, read_labelled, read_posts, read_taxonomy
+from data.sources import AnyPost, Reading, read_labelled, read_posts
 from data.splits import DEFAULT_SEED, SplitsError, read_splits, split, write_splits
-from data.taxonomy import BUILT_IN, PLATFORMS, Taxonomy
+from data.taxonomy import PLATFORMS
 
-DONE, FAILED, MISUSE = 0, 1, 2
 _SOURCES = (
     "FILE is JSON Lines (.jsonl, .ndjson), .csv, .parquet, a directory of such files, or hf:NAME[:CONFIG][:SPLIT]."
 )
@@ -33,30 +36,18 @@ _LARGE_GROUP_SHARE = 0.01
 """The smallest part is 4 % of the posts: a group above 1 % of them starts to unbalance it."""
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
-
-
-def _answer(answer: dict[str, Any]) -> None:
-    print(json.dumps(answer, ensure_ascii=False))
-
-
 def _report_reading(reading: Reading[AnyPost], rejects: Path) -> None:
     if reading.ignored_fields:
-        _say(f"Ignored fields that are not of a post: {', '.join(reading.ignored_fields)}.")
+        say(f"Ignored fields that are not of a post: {', '.join(reading.ignored_fields)}.")
     if reading.rejects:
         write_rejects(rejects, reading.rejects)
-        _say("\n".join(map(str, reading.rejects)))
-        _say(f"{len(reading.rejects)} rows are no posts; they are put aside in {rejects}.")
-
-
-def _taxonomy(arguments: argparse.Namespace) -> Taxonomy:
-    return read_taxonomy(arguments.taxonomy) if arguments.taxonomy else BUILT_IN
+        say("\n".join(map(str, reading.rejects)))
+        say(f"{len(reading.rejects)} rows are no posts; they are put aside in {rejects}.")
 
 
 def _read_labelled(arguments: argparse.Namespace) -> Reading[LabelledPost]:
     reading = read_labelled(
-        arguments.files, taxonomy=_taxonomy(arguments), keep_going=arguments.keep_going, watch=progress_bar
+        arguments.files, taxonomy=taxonomy_of(arguments), keep_going=arguments.keep_going, watch=progress_bar
     )
     _report_reading(reading, arguments.rejects)
     return reading
@@ -69,7 +60,7 @@ def _read_plain(arguments: argparse.Namespace) -> Reading[Post]:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    taxonomy = _taxonomy(arguments)
+    taxonomy = taxonomy_of(arguments)
     # A check reports bad rows together with all else, so it always reads on; --keep-going says what they count as.
     reading = read_labelled(arguments.files, taxonomy=taxonomy, keep_going=True, watch=progress_bar)
     if arguments.keep_going:
@@ -83,11 +74,14 @@ def _check(arguments: argparse.Namespace) -> int:
         least=arguments.least,
         watch=progress_bar,
     )
-    _say(report.as_text())
+    say(report.as_text())
     if arguments.report:
         arguments.report.write_text(json.dumps(report.as_json(), indent=1), encoding="utf-8")
+    if arguments.html:
+        write_page(arguments.html, report, reading.posts, files=reading.files, least=arguments.least, taxonomy=taxonomy)
+        say(f"The page: {arguments.html}")
     counts = {f"{severity}s": report.count(severity) for severity in ("error", "warning", "note")}
-    _answer({"posts": report.posts, "rejects": len(reading.rejects), **counts, "passed": report.passed})
+    answer({"posts": report.posts, "rejects": len(reading.rejects), **counts, "passed": report.passed})
     return DONE if report.passed else FAILED
 
 
@@ -97,22 +91,22 @@ def _split(arguments: argparse.Namespace) -> int:
     write_splits(arguments.out, splits)
     file = splits.file
     for name, counts in file.counts.items():
-        _say(f"{name:<12} {sum(counts.values()):>6}  " + "  ".join(f"{route} {n}" for route, n in counts.items()))
-    _say(f"{file.posts} posts in {file.groups} groups, the largest of {file.largest_group_posts}.")
+        say(f"{name:<12} {sum(counts.values()):>6}  " + "  ".join(f"{route} {n}" for route, n in counts.items()))
+    say(f"{file.posts} posts in {file.groups} groups, the largest of {file.largest_group_posts}.")
     if file.largest_group_posts > max(1, _LARGE_GROUP_SHARE * file.posts):
-        _say(
+        say(
             f"The largest group holds more than {_LARGE_GROUP_SHARE:.0%} of the posts, which unbalances the parts: "
             f"look at the handles, threads and texts ({NEAR_DUPLICATE}) that many posts share."
         )
-    _answer({"out": str(arguments.out), **file.model_dump(mode="json", exclude={"parts"})})
+    answer({"out": str(arguments.out), **file.model_dump(mode="json", exclude={"parts"})})
     return DONE
 
 
 def _describe(arguments: argparse.Namespace) -> int:
     reading = _read_plain(arguments) if arguments.plain else _read_labelled(arguments)
     description = describe(reading.posts)
-    _say(description.as_text())
-    _answer(description.as_json())
+    say(description.as_text())
+    answer(description.as_json())
     return DONE
 
 
@@ -124,8 +118,8 @@ def _render(arguments: argparse.Namespace) -> int:
     for post in posts:
         rendered = render(post)
         exposed = list(rendered.exposed)
-        _answer({"id": post.id, "text": rendered.text, "context": rendered.context, "exposed": exposed})
-    _answer({"posts": len(posts), "rendering": RENDERING_VERSION})
+        answer({"id": post.id, "text": rendered.text, "context": rendered.context, "exposed": exposed})
+    answer({"posts": len(posts), "rendering": RENDERING_VERSION})
     return DONE
 
 
@@ -143,7 +137,7 @@ def _reading_options() -> argparse.ArgumentParser:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m data", description="Check, split, describe and render posts.")
+    parser = argparse.ArgumentParser(prog="python -m data", description="Import, check, audit and split posts.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     options = _reading_options()
 
@@ -172,6 +166,7 @@ def _parser() -> argparse.ArgumentParser:
         "--least", type=int, default=MIN_POSTS_PER_LABEL, metavar="N", help="posts a label needs (default: %(default)s)"
     )
     checking.add_argument("--report", type=Path, metavar="OUT", help="write every finding to this file as JSON")
+    checking.add_argument("--html", type=Path, metavar="OUT", help="write a page to read them on")
     splitting = verb(
         "split",
         _split,
@@ -184,13 +179,15 @@ def _parser() -> argparse.ArgumentParser:
     describing.add_argument("--plain", action="store_true", help="the posts have no labels")
     for added in (checking, splitting, describing):
         added.add_argument("files", nargs="+", metavar="FILE", help="one or more sources")
-        added.add_argument("--taxonomy", type=Path, metavar="IN", help="your own intents (default: the built-in 21)")
+        add_taxonomy(added)
     rendering = verb("render", _render, "show posts as the model reads them", "render --text 'where is my parcel?'")
     what = rendering.add_mutually_exclusive_group(required=True)
     what.add_argument("files", nargs="*", default=[], metavar="FILE", help="one or more sources")
     what.add_argument("--text", help="a post to render instead of files")
     rendering.add_argument("--platform", choices=PLATFORMS, default="other", help="of --text (default: %(default)s)")
     rendering.add_argument("--lang", help="of --text: a two-letter code")
+    for command in (data.importing.command, data.audit.command, data.annotation.command):
+        command.add(verb)
     return parser
 
 
@@ -200,12 +197,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int] = parsed.run
     try:
         return run(parsed)
-    except (SourceError, SplitsError, MissingGroupError) as error:
-        _say(str(error))
+    except (SourceError, SplitsError, MissingGroupError, UsageError) as error:
+        say(str(error))
     except ValidationError as error:
-        _say("The post is not valid: " + "; ".join(map(str, problems_of(error))))
+        say("The post is not valid: " + "; ".join(map(str, problems_of(error))))
     except OSError as error:
-        _say(f"The file {error.filename} could not be written: {error.strerror}. Check the path and its permissions.")
+        say(f"The file {error.filename} could not be written: {error.strerror}. Check the path and its permissions.")
     return MISUSE
 
 

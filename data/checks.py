@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from data.duplicates import near_duplicates
+from data.dependencies import needs_group
+from data.duplicates import Pair, near_duplicates
 from data.grouping import group
 from data.post import LabelledPost
 from data.progress import Watch, unwatched
@@ -31,6 +32,7 @@ Code = Literal[
     "two_intents",
     "exact_duplicate",
     "contrast_without_flip",
+    "unreadable_text",
     "exposed_not_sensitive",
     "figures_of_influencer",
     "few_labels",
@@ -45,6 +47,8 @@ INFLUENCER_FOLLOWERS = 50_000
 INFLUENCER_REPOSTS = 500
 """The labelling guide's lines, "Influencer: any of these"."""
 _SHOWN_PER_CODE = 10
+_REPLACEMENT = "\ufffd"
+"""What a decoder puts where it could not read a byte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,20 @@ def _texts(posts: Sequence[LabelledPost], rendered: Sequence[Rendered]) -> Itera
             )
 
 
+def _unreadable(posts: Sequence[LabelledPost]) -> Iterator[Finding]:
+    """Texts that were decoded wrongly on their way: replacement characters, or "Ã¼" where "ü" stood."""
+    with needs_group("evaluate", "Checking texts"):
+        from ftfy.badness import is_bad
+    for post in posts:
+        if _REPLACEMENT in post.text or is_bad(post.text):
+            what = "replacement characters" if _REPLACEMENT in post.text else "signs of a wrong encoding"
+            message = (
+                f"{post.id} has a text with {what}. Wanted it as it was written. "
+                "Import the file again with the right table.encoding, or correct the text."
+            )
+            yield Finding("warning", "unreadable_text", message, (post.id,))
+
+
 def _two_labels(what: str, labels: Sequence[str], alike: str) -> str:
     return (
         f"{alike}, but have more than one {what}: {', '.join(labels)}. "
@@ -159,8 +177,8 @@ def _same(posts: Sequence[LabelledPost], rendered: Sequence[Rendered]) -> Iterat
             yield Finding("warning", "exact_duplicate", message, ids)
 
 
-def _alike(posts: Sequence[LabelledPost], rendered: Sequence[Rendered], watch: Watch) -> Iterator[Finding]:
-    for pair in near_duplicates([each.text for each in rendered], watch=watch):
+def _alike(posts: Sequence[LabelledPost], rendered: Sequence[Rendered], pairs: Sequence[Pair]) -> Iterator[Finding]:
+    for pair in pairs:
         one, other = posts[pair.first], posts[pair.second]
         same = _read_alike(rendered[pair.first]) == _read_alike(rendered[pair.second])
         if same or one.id == other.contrast_of or other.id == one.contrast_of:
@@ -225,13 +243,13 @@ def _counts(posts: Sequence[LabelledPost], taxonomy: Taxonomy, least: int) -> It
             yield Finding("warning", "few_labels", message)
 
 
-def _leakage(posts: Sequence[LabelledPost], splits: SplitsFile, watch: Watch) -> Iterator[Finding]:
+def _leakage(posts: Sequence[LabelledPost], splits: SplitsFile, pairs: Sequence[Pair]) -> Iterator[Finding]:
     part_of = {post_id: name for name, groups in splits.parts.items() for ids in groups for post_id in ids}
     missing = tuple(post.id for post in posts if post.id not in part_of)
     if missing:
         message = f"{_named(missing)} stand in no part of the splits. Wanted every post in one. Make new splits."
         yield Finding("error", "not_split", message, missing)
-    for places in group(posts, watch=watch).groups:
+    for places in group(posts, alike=pairs).groups:
         ids = tuple(posts[place].id for place in places)
         parts = sorted({part_of[post_id] for post_id in ids if post_id in part_of})
         if len(parts) > 1:
@@ -257,15 +275,17 @@ def check(
     `least` is the number of posts below which a route, or an intent of the `taxonomy`, is called thin.
     """
     rendered = [render(post) for post in watch(posts, "rendering")]
+    pairs = near_duplicates([each.text for each in rendered], watch=watch)
     findings = [
         *_schema(rejects, rejects_are),
         *_ids(posts),
         *_texts(posts, rendered),
+        *_unreadable(posts),
         *_same(posts, rendered),
-        *_alike(posts, rendered, watch),
+        *_alike(posts, rendered, pairs),
         *_rules(posts, rendered),
         *_contrasts(posts),
         *_counts(posts, taxonomy, least),
-        *(_leakage(posts, splits, watch) if splits else ()),
+        *(_leakage(posts, splits, pairs) if splits else ()),
     ]
     return Report(len(posts), tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))))

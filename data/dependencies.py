@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-DependencyGroup = Literal["client", "serve", "postgres", "tracing", "evaluate", "bench", "train", "openvino", "dev"]
+DependencyGroup = Literal[
+    "client", "serve", "postgres", "tracing", "evaluate", "excel", "audit", "bench", "train", "openvino", "dev"
+]
 _OWN_PACKAGES = ("data", "models", "evaluation", "training", "serving")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from data.dependencies import needs_group
-from data.duplicates import near_duplicates
+from data.duplicates import Pair, near_duplicates
 from data.families import manner
 from data.handles import normal_handle
 from data.post import LabelledPost
@@ -73,6 +73,12 @@ class Grouping:
     """Keys that more posts share than their rule allows, by rule."""
 
     @property
+    def numbers(self) -> list[int]:
+        """The number of the group of each post, `[n]`."""
+        number = {place: n for n, members in enumerate(self.groups) for place in members}
+        return [number[place] for place in range(len(number))]
+
+    @property
     def largest(self) -> int:
         """Posts in the largest group."""
         return max(map(len, self.groups), default=0)
@@ -87,22 +93,34 @@ def _pairs_by_key(posts: Sequence[LabelledPost], rule: Rule) -> tuple[list[tuple
     return [(same[0], other) for same in shared for other in same[1:]], len(places) - len(shared)
 
 
-def _pairs_alike(posts: Sequence[LabelledPost], watch: Watch) -> tuple[list[tuple[int, int]], int]:
-    pairs = near_duplicates([render(post).text for post in watch(posts, "rendering")], watch=watch)
+def _pairs_alike(pairs: Sequence[Pair], max_posts: int | None) -> tuple[list[tuple[int, int]], int]:
     alike_to = Counter(pair.first for pair in pairs)
-    joined = [(pair.first, pair.second) for pair in pairs if alike_to[pair.first] < MAX_ALIKE_POSTS]
-    return joined, sum(count >= MAX_ALIKE_POSTS for count in alike_to.values())
+    common = {place for place, count in alike_to.items() if max_posts is not None and count >= max_posts}
+    return [(pair.first, pair.second) for pair in pairs if pair.first not in common], len(common)
 
 
-def group(posts: Sequence[LabelledPost], rules: Sequence[Rule] = RULES, *, watch: Watch = unwatched) -> Grouping:
-    """The groups of `posts` by `rules` and by near-duplicate rendered texts."""
+def group(
+    posts: Sequence[LabelledPost],
+    rules: Sequence[Rule] = RULES,
+    *,
+    alike: Sequence[Pair] | None = None,
+    max_alike_posts: int | None = MAX_ALIKE_POSTS,
+    watch: Watch = unwatched,
+) -> Grouping:
+    """The groups of `posts` by `rules` and by near-duplicate rendered texts.
+
+    `alike` are those near duplicates where they are known already; finding them is most of the work. A text with
+    `max_alike_posts` copies joins nothing; `None` joins whatever is alike.
+    """
     with needs_group("evaluate", "Grouping posts"):
         from scipy.cluster.hierarchy import DisjointSet
+    if alike is None:
+        alike = near_duplicates([render(post).text for post in watch(posts, "rendering")], watch=watch)
     pairs: dict[str, list[tuple[int, int]]] = {}
     skipped: Counter[str] = Counter()
     for rule in rules:
         pairs[rule.name], skipped[rule.name] = _pairs_by_key(posts, rule)
-    pairs[NEAR_DUPLICATE], skipped[NEAR_DUPLICATE] = _pairs_alike(posts, watch)
+    pairs[NEAR_DUPLICATE], skipped[NEAR_DUPLICATE] = _pairs_alike(alike, max_alike_posts)
     joined = DisjointSet(range(len(posts)))
     for linked in pairs.values():
         for one, other in linked:

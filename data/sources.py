@@ -23,6 +23,7 @@ from data.formats import (
     json_lines_rows,
     parquet_rows,
 )
+from data.output import whole_file
 from data.post import Author, LabelledPost, Post, Reach
 from data.progress import Watch, unwatched
 from data.rejects import Reject, RejectedRowsError, SourceError, problems_of
@@ -181,12 +182,24 @@ def read_posts(
     return _read(Post, sources, keep_going, watch)
 
 
+def read_beside(source: Source, field: str) -> list[object]:
+    """What stands in a field that is none of a post, of every row of a source, in order; `None` where nothing does."""
+    return [row.values.get(field) for row in _not_empty(_files(source))]
+
+
+def labelled_line(post: LabelledPost, beside: Mapping[str, object] | None = None) -> str:
+    """The post as one line of a labelled file, with the guide's fields in its order, then what stands beside it."""
+    exclude = {"posted_at"} if post.posted_at is None else set()
+    return json.dumps(post.model_dump(mode="json", exclude=exclude) | dict(beside or {}), ensure_ascii=False)
+
+
 def write_labelled(path: Path, posts: Iterable[LabelledPost]) -> None:
-    """Nothing; the file at `path` holds the posts afterwards as JSON Lines, with the guide's fields in its order."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for post in posts:
-            exclude = {"posted_at"} if post.posted_at is None else set()
-            file.write(json.dumps(post.model_dump(mode="json", exclude=exclude), ensure_ascii=False) + "\n")
+    """Nothing; the file at `path` holds the posts afterwards as JSON Lines, with the guide's fields in its order.
+
+    What stood there before stays until the new file is whole.
+    """
+    with whole_file(path) as file:
+        file.writelines(f"{labelled_line(post)}\n" for post in posts)
 
 
 def read_taxonomy(path: Path) -> Taxonomy:

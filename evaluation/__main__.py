@@ -1,4 +1,4 @@
-"""The commands of `evaluation`: score, report and certify a bundle on labelled posts, and try its behaviour.
+"""The commands of `evaluation`: score, predict, report and certify a bundle on labelled posts, and try its behaviour.
 
 People's text and progress go to stderr; the last line of stdout is one JSON object; exit 0 done, 1 a risk is not
 proven or a gate not passed, 2 misuse or a file that cannot be used.
@@ -24,12 +24,14 @@ DONE, FAILED, MISUSE = 0, 1, 2
 _ABOUT = {
     "score": "print all figures of a bundle on labelled posts",
     "report": "write the confusion report: one HTML file, report.json and errors.csv",
+    "predict": "write what a bundle says of posts, for labelling tools and for the audit of labels",
     "behaviour": "run the behaviour cases on a bundle; exit 1 where a capability fails more often than it may",
     "certify": "say which risks of the bundle's policy the posts prove to be within a budget; exit 1 where one is not",
 }
 _EXAMPLES = {
     "score": "score models/default my-posts.jsonl --lang en",
     "report": "report models/default data/corpus --out reports",
+    "predict": "predict models/default new-posts.jsonl --out said.jsonl",
     "behaviour": "behaviour models/default\n  python -m evaluation behaviour build/mine --cases my-cases.toml",
     "certify": "certify models/default data/corpus --leak-sensitive 0.02 --confidence 0.95\n"
     "  python -m evaluation certify --wrong 0.05 --fit my-policy.json --version 4",
@@ -90,10 +92,13 @@ def _parser() -> argparse.ArgumentParser:
         )
         for name, about in _ABOUT.items()
     }
-    for name in ("score", "report", "certify", "behaviour"):
+    for name in ("score", "report", "predict", "certify", "behaviour"):
         _add_bundle(added[name])
     for name in ("score", "report", "certify"):
         _add_posts(added[name])
+    predicting = added["predict"].add_argument
+    predicting("file", metavar="FILE", help="posts with ids, labelled or not")
+    predicting("--out", type=Path, required=True, metavar="OUT", help="the suggestions to write, as JSON Lines")
     out = Path("reports")
     added["report"].add_argument("--out", type=Path, default=out, metavar="DIR", help="default: %(default)s")
     added["behaviour"].add_argument(
@@ -107,11 +112,17 @@ def main(arguments: Sequence[str] | None = None, load: "Load | None" = None) -> 
     """The exit code of the command: 0 done, 1 a gate is not passed, 2 misuse. `load` stands in for a real bundle."""
     parsed = _parser().parse_args(arguments)
     try:
-        from evaluation.commands import UsageError, behaviour, certify_bundle, load_predictor, report, score
+        from evaluation.commands import UsageError, behaviour, certify_bundle, load_predictor, predict, report, score
     except MissingGroupError as error:
         _say(str(error))
         return MISUSE
-    run = {"score": score, "report": report, "behaviour": behaviour, "certify": certify_bundle}[parsed.verb]
+    run = {
+        "score": score,
+        "report": report,
+        "predict": predict,
+        "behaviour": behaviour,
+        "certify": certify_bundle,
+    }[parsed.verb]
     try:
         answer = run(parsed, load or load_predictor, _say)
     except (BundleError, CasesError, SourceError, SplitsError, UsageError, MissingGroupError) as error:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from data.post import LabelledPost
 from data.progress import progress_bar
-from data.sources import read_labelled
+from data.sources import read_labelled, read_posts
 from data.splits import PARTS, load_splits
 from data.taxonomy import Taxonomy
 from evaluation.behaviour.capabilities import read_cases
@@ -20,6 +20,7 @@ from evaluation.behaviour.suite import run_suite
 from evaluation.certificates import all_certified, certify, explain
 from evaluation.predictions import Predictions, predict_posts
 from evaluation.report.page import Origin, write_report
+from evaluation.suggestions import suggest, write_suggestions
 from evaluation.summary import summarise
 from evaluation.tables import as_text
 from evaluation.thresholds import fit_policy
@@ -141,6 +142,22 @@ def report(arguments: Namespace, load: Load, say: Say) -> Answer:
     files = write_report(arguments.out, _origin(arguments, predictor), predictions, predictor.policy)
     say(f"The report: {files.html}\nAll figures: {files.json}\nThe errors: {files.errors}")
     return Answer({"html": str(files.html), "json": str(files.json), "errors": str(files.errors)})
+
+
+def predict(arguments: Namespace, load: Load, say: Say) -> Answer:
+    """What the bundle says of posts, labelled or not, written as the file that labelling and auditing read."""
+    posts = read_posts(arguments.file, watch=progress_bar).posts
+    without = sum(post.id is None for post in posts)
+    if without:
+        raise UsageError(
+            f"Nothing was predicted: {without} of the {len(posts)} posts of {arguments.file} have no id, by which a "
+            "suggestion finds its post. Wanted one for each. Import the file first: python -m data import"
+        )
+    policy = read_policy(arguments.policy) if arguments.policy else None
+    predictor = load(arguments.bundle, policy)
+    written = write_suggestions(arguments.out, suggest(predictor, posts))
+    say(f"What {predictor.bundle.manifest.model_version} says of {written:,} posts: {arguments.out}")
+    return Answer({"out": str(arguments.out), "posts": written, "model": predictor.bundle.manifest.model_version})
 
 
 def _budget(arguments: Namespace, policy: Policy) -> RiskBudget:

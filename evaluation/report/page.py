@@ -14,6 +14,8 @@ from typing import Any
 
 from data.dependencies import needs_group
 from data.fingerprint import fingerprint
+from data.page import PAGE_TEMPLATES
+from data.spreadsheet import guarded
 from data.taxonomy import ROUTES
 from evaluation.certificates import explain
 from evaluation.predictions import Predictions
@@ -30,8 +32,6 @@ HTML_FILE, JSON_FILE, ERRORS_FILE = "report.html", "report.json", "errors.csv"
 MAX_CASES = 5_000
 """Posts that the page holds, the worst first: about 4 MB. A larger set is cut, and the page says so."""
 _TEMPLATES = Path(__file__).parent / "templates"
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet takes such a cell for a formula (OWASP, "CSV Injection"); it gets an apostrophe before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,9 @@ def _column_totals(matrix: Sequence[Sequence[int]]) -> list[int]:
 
 def render_page(origin: dict[str, Any], predictions: Predictions, summary: Summary, cases: Sequence[Case]) -> str:
     """The HTML of the report; `cases` stand the worst first."""
-    environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(
+        loader=FileSystemLoader([_TEMPLATES, PAGE_TEMPLATES]), autoescape=True, undefined=StrictUndefined
+    )
     environment.filters |= {"columns": _column_totals, "zip": zip}
     kept = cases[:MAX_CASES]
     return environment.get_template("report.html.j2").render(
@@ -89,10 +91,6 @@ def _values(case: Case) -> list[Any]:
     return [getattr(case, field.name) for field in fields(case)]
 
 
-def _cell(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
-
-
 def _write_errors(path: Path, cases: Sequence[Case]) -> None:
     scores = [f"p_{route}" for route in ROUTES]
     names = [field.name for field in fields(Case) if field.name not in ("route_probabilities", "reasons")]
@@ -102,7 +100,7 @@ def _write_errors(path: Path, cases: Sequence[Case]) -> None:
         for case in cases:
             if case.kind != "right":
                 values = [getattr(case, name) for name in names]
-                writer.writerow(map(_cell, [*values, *case.route_probabilities, "; ".join(case.reasons)]))
+                writer.writerow(map(guarded, [*values, *case.route_probabilities, "; ".join(case.reasons)]))
 
 
 def write_report(directory: Path, origin: Origin, predictions: Predictions, policy: Policy) -> ReportFiles:

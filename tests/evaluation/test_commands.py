@@ -8,6 +8,7 @@ import pytest
 
 from data.sources import read_labelled, write_labelled
 from data.splits import split, write_splits
+from data.suggestions import read_suggestions
 from data.taxonomy import Intent, Route
 from evaluation.__main__ import main
 from evaluation.commands import Load
@@ -147,6 +148,29 @@ def test_report_names_the_three_files_it_wrote(capsys: pytest.CaptureFixture[str
     assert code == 0
     assert [Path(file).name for file in files.values()] == ["report.html", "report.json", "errors.csv"]
     assert all(Path(file).is_file() and file in err for file in files.values())
+
+
+def test_what_a_bundle_says_is_written_for_labelling_and_auditing(
+    capsys: pytest.CaptureFixture[str], posts: Path, tmp_path: Path
+) -> None:
+    code, out, told = _run(capsys, "predict", "bundle", posts, "--out", tmp_path / "said.jsonl")
+    said = read_suggestions(tmp_path / "said.jsonl")
+    labelled = read_labelled(posts).posts
+    assert (code, json.loads(out)["posts"]) == (0, len(labelled))
+    assert list(said) == [post.id for post in labelled]
+    first = said[labelled[0].id]
+    assert first.route.probabilities is not None
+    assert sum(first.route.probabilities.values()) == pytest.approx(1, abs=1e-4)
+    assert first.route.label == max(first.route.probabilities, key=first.route.probabilities.__getitem__)
+    assert first.versions.model == "2026.11.22+fake00"
+    assert "says of" in told
+
+
+def test_posts_without_ids_are_not_predicted(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "hi"}\n')
+    code, out, told = _run(capsys, "predict", "bundle", tmp_path / "a.jsonl", "--out", tmp_path / "said.jsonl")
+    assert (code, out, (tmp_path / "said.jsonl").exists()) == (2, "", False)
+    assert "1 of the 1 posts" in told
 
 
 def test_a_report_that_cannot_be_written_says_where(

@@ -1,0 +1,1 @@
+"""Other people's tables as labelled posts: reading, mapping, suggesting a mapping."""

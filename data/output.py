@@ -1,0 +1,22 @@
+"""Files that are written whole or not at all: what stood there before stays until the new one is complete."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+
+@contextmanager
+def whole_file(path: Path, *, encoding: str = "utf-8") -> Iterator[TextIO]:
+    """A text file that takes its place at `path` when the block ends; an error in it leaves `path` as it was.
+
+    Raises:
+        OSError: when the directory cannot be written.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("w", encoding=encoding, newline="") as file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

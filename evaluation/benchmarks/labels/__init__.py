@@ -1,0 +1,1 @@
+"""How much of planted label noise and planted copies the audit of labels finds."""
