@@ -1,6 +1,7 @@
 """A real `mlflow server` on loopback: a database file and a directory of artifacts behind it, stopped and started."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -29,6 +30,12 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
                 return
         except OSError:
             time.sleep(0.05)
+
+
+def stop_group(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process and all that it started in its session, at once."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 class MlflowServer:
@@ -62,6 +69,5 @@ class MlflowServer:
     def stop(self) -> None:
         """Ends it and the workers that it started, at once."""
         if self._process is not None:
-            os.killpg(self._process.pid, 9)
-            self._process.wait()
+            stop_group(self._process)
             self._process = None

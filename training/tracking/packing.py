@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("pyfunc.py")
 BUNDLE_ARTIFACT = "bundle"
 REQUIREMENTS = (
+    "alembic",
     "emoji",
     "mlflow-skinny",
     "numpy",
@@ -27,9 +28,11 @@ REQUIREMENTS = (
     "py3langid",
     "pydantic",
     "python-stdnum",
+    "sqlalchemy",
     "tokenizers",
 )
-"""What the model imports that is not ours; `mlflow-skinny` loads and serves without the parts that train and track."""
+"""What the model imports that is not ours; `mlflow-skinny`, which loads and serves without the parts that train; and
+what that needs to find a model in a database file by its alias (`alembic`, `sqlalchemy`)."""
 EXAMPLE = (
     {"text": "where do I track my parcel?", "platform": "x", "author.followers": 212},
     {"text": "third week without heating and my baby is ill", "platform": "facebook", "author.followers": None},

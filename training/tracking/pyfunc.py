@@ -10,11 +10,29 @@ from typing import Any
 import mlflow
 import pandas as pd
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel
 
 from models.bundle import load_bundle
 from models.predictor import Predictor
 from models.rows import OUTPUT_COLUMNS, RowError, post_of_row, row_of_prediction
+
+
+class NotAPostError(MlflowException):
+    """A row that is no post. Its message stays as it was given: MLflow's server would put the whole frame before it."""
+
+    def __init__(self, message: str) -> None:
+        self._said = message
+        super().__init__(message, error_code=INVALID_PARAMETER_VALUE)
+
+    @property
+    def message(self) -> str:
+        """What is wrong, without the text of any post."""
+        return self._said
+
+    @message.setter
+    def message(self, said: str) -> None:
+        """Nothing; what MLflow would have it say instead is not heard."""
 
 
 class Signalbox(PythonModel):
@@ -32,7 +50,7 @@ class Signalbox(PythonModel):
         """One row of `OUTPUT_COLUMNS` for each row, under the same index; all rows or none.
 
         Raises:
-            MlflowException: when a row is no post; it names row and column, never the content.
+            NotAPostError: when a row is no post; it names row and column, never the content.
         """
         known = model_input.astype(object).where(model_input.notna(), None)
         posts = []
@@ -40,7 +58,7 @@ class Signalbox(PythonModel):
             try:
                 posts.append(post_of_row(row))
             except RowError as error:
-                raise MlflowException.invalid_parameter_value(f"Row {number} is no post: {error}") from None
+                raise NotAPostError(f"Row {number} is no post: {error}") from None
         predictor = self._predictor
         rows = [row_of_prediction(each, predictor.bundle, predictor.policy) for each in predictor.predict(posts)]
         return pd.DataFrame(rows, columns=list(OUTPUT_COLUMNS), index=model_input.index)
