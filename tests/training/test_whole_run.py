@@ -24,18 +24,21 @@ from evaluation.predictions import predict_posts
 from models.bundle import CARD_FILE, RECIPE_FILE, Bundle, load_bundle
 from models.predictor import Predictor
 from tests.data.own_taxonomy import OWN
+from tests.training.stores import quietly
 from tests.training.test_finetune import read_weights, same
 from tests.training.whole_run import WholeRun
 from training.finetune import AVERAGE_FILE, CHECKPOINT_FILE
 from training.golden import GOLDEN_POSTS
+from training.history import read_history
 from training.pipeline import make_bundle, run_directory
 from training.recipe import Recipe, read_recipe
+from training.tracking.store import EXPERIMENT
 
 ROOT = Path(__file__).parents[2]
 WAIT_S = 300
 """A run of this size takes seconds; a machine that is busy with others may need minutes."""
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, *quietly]
 
 
 @pytest.fixture(scope="module")
@@ -183,13 +186,14 @@ def test_a_fresh_run_forgets_what_was_there(recipe: Recipe, splits: Splits, tmp_
 
 
 def start(whole_run: WholeRun, out: Path, runs: Path, log: Path) -> subprocess.Popen[bytes]:
-    """The command as a person starts it, on one thread like this process."""
-    command = [sys.executable, "-m", "training", "run", "--no-tracking", "--recipe", str(whole_run.recipe_file)]
+    """The command as a person starts it, on one thread like this process; what MLflow keeps lies beside `out`."""
+    command = [sys.executable, "-m", "training", "run", "--recipe", str(whole_run.recipe_file)]
+    tracked = {"MLFLOW_TRACKING_URI": f"sqlite:///{out.parent / 'mlflow.db'}", "PYTHONPATH": str(ROOT)}
     with log.open("wb") as told:
         return subprocess.Popen(
             [*command, "--out", str(out), "--runs", str(runs)],
-            cwd=ROOT,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            cwd=out.parent,
+            env=os.environ | {"OMP_NUM_THREADS": "1"} | tracked,
             stdout=told,
             stderr=told,
         )
@@ -208,6 +212,16 @@ def history(bundle: Bundle) -> list[dict[str, Any]]:
     return [epoch for member in bundle.metrics["training"]["members"] for epoch in member["history"]]
 
 
+def record(directory: Path) -> tuple[str, str, list[int]]:
+    """The id and the status of the one run that MLflow keeps in `directory`, and the epochs of its first member."""
+    from mlflow import MlflowClient
+
+    client: Any = MlflowClient(f"sqlite:///{directory / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
+    epochs = client.get_metric_history(run.info.run_id, "member_0_loss")
+    return run.info.run_id, run.info.status, [each.step for each in epochs]
+
+
 def test_a_run_that_is_killed_goes_on_when_it_is_started_again_and_ends_with_the_same_weights(
     whole_run: WholeRun, tmp_path: Path
 ) -> None:
@@ -223,9 +237,13 @@ def test_a_run_that_is_killed_goes_on_when_it_is_started_again_and_ends_with_the
     assert not out.exists()
     left = torch.load(checkpoint, weights_only=True)["progress"]["history"]
     assert left
+    run_id, status, _ = record(tmp_path)
+    assert status == "RUNNING"
 
     second = start(whole_run, out, runs, log)
     assert second.wait(timeout=WAIT_S) == 0, log.read_text()
     assert same(read_weights(state / AVERAGE_FILE), read_weights(whole_run.state / AVERAGE_FILE))
     # The seconds of the first epochs are those of the killed sitting: nothing was trained twice.
     assert history(load_bundle(out))[: len(left)] == left
+    epochs = [epoch.epoch for epoch in read_history(state / "member-0")]
+    assert record(tmp_path) == (run_id, "FINISHED", epochs)
