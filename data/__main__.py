@@ -141,10 +141,17 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     options = _reading_options()
 
-    def verb(name: str, run: Callable[[argparse.Namespace], int], about: str, example: str) -> argparse.ArgumentParser:
+    def verb(
+        name: str,
+        run: Callable[[argparse.Namespace], int],
+        about: str,
+        example: str,
+        *,
+        keeps_going: bool = True,
+    ) -> argparse.ArgumentParser:
         added = verbs.add_parser(
             name,
-            parents=[options],
+            parents=[options] if keeps_going else [],
             help=about,
             description=f"{about[0].upper()}{about[1:]}.",
             epilog=f"{_SOURCES}\n\nexample:\n  python -m data {example}",

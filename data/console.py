@@ -24,9 +24,15 @@ class AddVerb(Protocol):
     """Adds a verb to the command line."""
 
     def __call__(
-        self, name: str, run: Callable[[argparse.Namespace], int], about: str, example: str
+        self,
+        name: str,
+        run: Callable[[argparse.Namespace], int],
+        about: str,
+        example: str,
+        *,
+        keeps_going: bool = True,
     ) -> argparse.ArgumentParser:
-        """The parser of the new verb, for its options."""
+        """The parser of the new verb, for its options; `keeps_going` says whether bad rows can be put aside."""
 
 
 def say(text: str) -> None:

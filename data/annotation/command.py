@@ -22,7 +22,7 @@ _TOOLS = ("label-studio", "argilla")
 
 
 def _posts(arguments: Namespace) -> Sequence[Post]:
-    reading = read_posts(arguments.file, keep_going=arguments.keep_going, watch=progress_bar)
+    reading = read_posts(arguments.file, watch=progress_bar)
     without = sum(post.id is None for post in reading.posts)
     if without:
         raise SourceError(
@@ -108,6 +108,7 @@ def add(verb: AddVerb) -> None:
         _export,
         "tasks for Label Studio or records for Argilla, with a model's suggestions",
         "export my-posts.jsonl --to label-studio --suggestions said.jsonl --out tasks.json",
+        keeps_going=False,
     )
     exporting.add_argument("file", metavar="FILE", help="posts with ids; labels that stand there are not exported")
     exporting.add_argument("--to", choices=_TOOLS, required=True, help="the tool")
@@ -118,6 +119,7 @@ def add(verb: AddVerb) -> None:
         _agreement,
         "Krippendorff's alpha where several people labelled, and which labels they confuse",
         "agreement anna.jsonl ben.jsonl --out agreed.jsonl",
+        keeps_going=False,
     )
     agreeing.add_argument("files", nargs="+", metavar="FILE", help="one with the field annotator, or one a person")
     agreeing.add_argument("--out", type=Path, metavar="OUT", help="write the posts with the label that most gave")

@@ -123,6 +123,7 @@ def add(verb: AddVerb) -> None:
         _apply,
         "the posts with the verdicts of a review put into effect, as a new file",
         "apply-review my-posts.jsonl --review review.csv clusters.csv --out corrected.jsonl",
+        keeps_going=False,
     )
     applying.add_argument("file", metavar="FILE", help="the posts that were audited")
     applying.add_argument("--review", type=Path, nargs="+", required=True, metavar="IN", help="the lists, filled in")

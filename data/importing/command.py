@@ -87,8 +87,9 @@ def add(verb: AddVerb) -> None:
         "import export.csv --suggest mapping.toml\n"
         "  python -m data import export.csv --mapping mapping.toml --out my-posts.jsonl",
     )
+    importing.epilog = (importing.epilog or "").partition("\n\n")[2]  # FILE is more here than for the other verbs
     option = importing.add_argument
-    option("file", type=Path, metavar="FILE", help="the table or the export")
+    option("file", type=Path, metavar="FILE", help="CSV, Excel, Parquet, JSON Lines, or an export")
     option("--mapping", type=Path, metavar="IN", help="what their columns and labels are in our words (TOML)")
     option("--out", type=Path, metavar="OUT", help="the posts to write, as JSON Lines")
     option("--suggest", type=Path, metavar="OUT", help="guess a mapping and write it here, for you to correct")

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.dependencies import MissingGroupError
 from data.importing.draft import mapping_text, taxonomy_text
 from data.importing.mapping import ColumnMapping, identity, read_mapping
 from data.importing.posts import Imported, UnknownLabelsError, import_posts, write_imported
@@ -388,3 +390,20 @@ def test_the_way_dates_are_written_is_guessed(
     guessed = guess(found)
     assert guessed.columns["posted_at"] == "created_at"
     assert (guessed.formats.get("date"), guessed.notes.get("date")) == (written, note)
+
+
+@pytest.mark.parametrize(
+    ("library", "name", "content", "group_name"),
+    [
+        ("python_calamine", "a.xlsx", b"PK", "excel"),
+        ("charset_normalizer", "a.csv", b"text\nGr\xfc\xdfe\n", "evaluate"),
+        ("pyarrow", "a.parquet", b"PAR1", "evaluate"),
+    ],
+)
+def test_a_missing_group_is_answered_with_the_command(
+    library: str, name: str, content: bytes, group_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(MissingGroupError, match=f"pip install --group {group_name} -c constraints.txt"):
+        read_table(tmp_path / name)
