@@ -4,6 +4,7 @@ Deterministic. Owns how the facts are read; what follows from them stands in `mo
 """
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 
@@ -30,17 +31,22 @@ class Language:
 
 
 class LanguageDetector:
-    """Tells the language of a short text (py3langid: naive Bayes on byte n-grams, 97 languages)."""
+    """Tells the language of a short text (py3langid: naive Bayes on byte n-grams, 97 languages).
+
+    Its model is unpacked on a thread of its own, which takes half a second; the first text waits for it.
+    """
 
     def __init__(self) -> None:
-        self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+        unpacking = ThreadPoolExecutor(1, "language")
+        self._identifier = unpacking.submit(LanguageIdentifier.from_model_file, MODEL_FILE, norm_probs=True)
+        unpacking.shutdown(wait=False)
 
     def detect(self, text: str) -> Language:
         """The language of a rendered text, read without mentions, hashtags and masks."""
         words = _HASHTAG.sub(" ", _MASKS_AND_MENTIONS.sub(" ", text))
         if len(_LETTER.findall(words)) < _MIN_LETTERS_TO_TELL:
             return Language(None, 0.0)
-        code, confidence = self._identifier.classify(words)
+        code, confidence = self._identifier.result().classify(words)
         return Language(code, float(confidence))
 
 

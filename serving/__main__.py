@@ -9,10 +9,15 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data.dependencies import MissingGroupError, needs_group
+
+if TYPE_CHECKING:
+    from models.predictor import Predictor
+    from serving.settings import Settings
 
 SETTINGS_HINT = "All settings are SIGNALBOX_ variables; they stand in docs/operations.md."
 OPENAPI_FILE = Path("docs/openapi.json")
@@ -32,16 +37,22 @@ def _answer(answer: dict[str, object]) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serves until it is stopped. Its JSON line on stdout comes when a model answers."""
-    from serving.app import create_app
     from serving.loading import load_predictor
     from serving.logs import configure_logs
-    from serving.server import address_of, listen, serve
     from serving.settings import read_settings
-    from serving.spans import tracer_from
 
     settings = read_settings(host=arguments.host, port=arguments.port, bundle=arguments.bundle)
     configure_logs(settings.log_level)
-    app = create_app(settings, lambda: load_predictor(settings), tracer_from(os.environ))
+    with ThreadPoolExecutor(1) as beside:  # the model is loaded while the libraries of the server are
+        return _serve(settings, beside.submit(load_predictor, settings).result)
+
+
+def _serve(settings: "Settings", load: Callable[[], "Predictor"]) -> int:
+    from serving.app import create_app
+    from serving.server import address_of, listen, serve
+    from serving.spans import tracer_from
+
+    app = create_app(settings, load, tracer_from(os.environ))
     with listen(settings) as listener:
         address = address_of(listener)
 

@@ -18,6 +18,7 @@ from serving.auth import BEARER, HEADER, KeyRing, Scope, sent_key
 from serving.changeover import BundleLoader, Changeover
 from serving.dialects import add_dialects, error_writer
 from serving.dialects.host import Host
+from serving.direct import DirectRoute
 from serving.door import Door
 from serving.errors import (
     PREDICT_ERRORS,
@@ -129,22 +130,27 @@ def _model_answer(lineup: Lineup, settings: Settings) -> ModelResponse:
 
 def _add_predict_routes(app: FastAPI, intake: Intake, keys: KeyRing | None) -> None:
     options: dict[str, Any] = {
+        "methods": ["POST"],
         "responses": responses_of(*PREDICT_ERRORS),
         "dependencies": [_needs(keys, "predict")],
         "tags": ["predict"],
+        "route_class_override": DirectRoute,
     }
 
-    @app.post("/v1/predict", summary="Judge one post", openapi_extra=body_of(PredictRequest), **options)
     async def predict(request: Request) -> PredictResponse:
         """Who should handle a post, what it is about, and what to do with it."""
         post = parse(await intake.read(request), PredictRequest, intake.limits)
         return (await intake.judge(request, [post], bulk=False))[0]
 
-    @app.post("/v1/predict/batch", summary="Judge up to 256 posts", openapi_extra=body_of(BatchRequest), **options)
     async def predict_batch(request: Request) -> BatchResponse:
         """The same for many posts: answered in order, all or none."""
         batch = parse(await intake.read(request), BatchRequest, intake.limits)
         return BatchResponse(results=tuple(await intake.judge(request, batch.posts, bulk=True)))
+
+    one, many = body_of(PredictRequest), body_of(BatchRequest)
+    add = app.router.add_api_route
+    add("/v1/predict", predict, summary="Judge one post", openapi_extra=one, **options)
+    add("/v1/predict/batch", predict_batch, summary="Judge up to 256 posts", openapi_extra=many, **options)
 
 
 def _add_operator_routes(

@@ -5,7 +5,6 @@ the very end, or not at all. Every change is logged with who asked for it, and c
 """
 
 import asyncio
-import ctypes
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from serving.errors import ApiError, BundleRefusedError, ReloadRunningError
 from serving.lineup import Challenger, Lineup, Tally, verdict_of
 from serving.loading import load_predictor, reload_directory
 from serving.logs import fault_of
+from serving.memory import keep_for_good, return_freed_memory
 from serving.metrics import Change, Metrics
 from serving.service import Service
 from serving.settings import Settings, SettingsError
@@ -64,16 +64,6 @@ def _check_name(new: ServedModel, lineup: Lineup) -> None:
                 f"{new.versions.model}, policy {new.versions.policy}. Wanted: a version of its own, since answers name "
                 "nothing else. Make it with `python -m training run`, and give a changed policy another version."
             )
-
-
-def return_freed_memory() -> None:
-    """Nothing; gives what a released model took back to the system, where the C library can be told to (glibc).
-
-    It keeps it otherwise, torn into pieces that the next model does not fit: measured in docs/operations.md.
-    """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 class Changeover:
@@ -153,6 +143,7 @@ class Changeover:
             self._metrics.observe_reload(taken=True)
             after = self._swap("reload", lineup, self._joined(asked, model, lineup), by)
             del model, lineup
+            keep_for_good()
             await asyncio.to_thread(return_freed_memory)
             return after, golden
 

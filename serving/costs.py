@@ -27,6 +27,8 @@ class CostModel:
         self._slope_s = min(slope, max(_LEAST_S, short[1]) / max(1, short[0]))
         self._fixed_s = max(_LEAST_S, short[1] - self._slope_s * short[0])
         self._sums = (0.0, 0.0, 0.0, 0.0, 0.0)
+        self.typical_s = short[1]
+        """The seconds that posts took of late, in the mean."""
         self._lock = Lock()
         for tokens, seconds in (short, long):
             self._add(tokens, seconds, _WARM_UP_WEIGHT)
@@ -39,7 +41,9 @@ class CostModel:
         """Nothing; learns from a post that took `seconds`."""
         with self._lock:
             foretold_s = self.seconds(tokens)
-            self._add(tokens, min(max(seconds, foretold_s / _OUTLIER), foretold_s * _OUTLIER), 1.0)
+            bounded_s = min(max(seconds, foretold_s / _OUTLIER), foretold_s * _OUTLIER)
+            self.typical_s += (1.0 - _MEMORY) * (bounded_s - self.typical_s)
+            self._add(tokens, bounded_s, 1.0)
             self._fit()
 
     def _add(self, tokens: int, seconds: float, weight: float) -> None:

@@ -1,7 +1,8 @@
 """The first thing a request to be judged meets: under overload it is turned away before anything is spent on it.
 
 A refusal costs the same core that answers others. Here it comes before routing, key and body, at a third of the cost.
-What is turned away is what `Service.check` would refuse anyway: where not even the shortest post would be done in time.
+Whom it turns away says `Service.check`: where a worker is free, who would be refused anyway; else who comes with a post
+as long as others of late.
 """
 
 from collections.abc import Mapping

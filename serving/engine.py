@@ -144,12 +144,16 @@ class Engine:
         return self._scheduler.clock() + deadline_s - asyncio.get_running_loop().time()
 
     def check(self, model: ServedModel, *, deadline_s: float) -> None:
-        """Nothing; where even the shortest post would be refused, says so before a body is read and parsed for it.
+        """Nothing; where a post would be refused, says so before a body is read and parsed for it.
+
+        Where a worker is free that is the shortest post there can be, else one that takes what posts took of late:
+        under overload most are longer than the shortest, and reading them only to refuse them costs others' time.
 
         Raises:
             OverloadedError: when it would be.
         """
-        seconds, until_s = model.costs.seconds(_LEAST_TOKENS), self._until_s(deadline_s)
+        seconds = model.costs.typical_s if self._scheduler.crowded else model.costs.seconds(_LEAST_TOKENS)
+        until_s = self._until_s(deadline_s)
         try:
             self._scheduler.check(Lane.INTERACTIVE, seconds=seconds, deadline_s=until_s)
         except RefusedError as error:

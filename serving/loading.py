@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from models.bundle import BundleError, load_bundle
-from models.guards import Guards
+from models.guards import Guards, LanguageDetector
 from models.policy import Policy, PolicyError
 from models.predictor import Predictor
 from serving.settings import Settings, SettingsError
@@ -44,6 +44,7 @@ def load_predictor(settings: Settings, directory: Path | None = None, guards: Gu
         BundleError: when the bundle cannot be trusted.
         SettingsError: when the policy file cannot be used.
     """
+    guards = guards or Guards(LanguageDetector())  # first, since it unpacks its model while the rest is read
     bundle = load_bundle(directory or settings.bundle)
     policy = read_policy(settings.policy, bundle.policy) if settings.policy else None
     try:

@@ -6,7 +6,7 @@ back. A long post is read on a worker too (`docs/decisions/0017`).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +18,7 @@ from models.policy import Facts
 from models.predictor import Prediction, Predictor, Probabilities, ReadPost
 from serving.cache import Cache, Found, Inference, Key, key_of
 from serving.costs import CostModel
-from serving.lanes import Lane, Task, Ticket
+from serving.lanes import Lane, State, Task, Ticket
 from serving.metrics import Metrics
 from serving.scheduler import Scheduler
 from serving.timing import Timing
@@ -40,6 +40,13 @@ class ServedModel:
     versions: Versions
     costs: CostModel
     cache: Cache
+
+
+def raise_fault(tasks: Iterable[Task[Any]]) -> None:
+    """Nothing; raises the error of a task that failed. The others need not be done: one fault wakes whoever waits."""
+    for task in tasks:
+        if task.error is not None:
+            raise task.error
 
 
 def size_bytes(post: Post) -> int:
@@ -115,6 +122,7 @@ class Passage:
         if long:
             async with self._running(list(long.values())) as done:
                 await done
+            raise_fault(long.values())
         reads = []
         for place, post in enumerate(posts):
             if place:
@@ -169,8 +177,15 @@ class Passage:
             for key, found in boarded:
                 if isinstance(found, Task):
                     cache.settle(key, found)
+            self._tell_handover(tasks)
+        raise_fault(tasks)
         self._tell_times(tasks, came_s)
         return [found.outcome() if isinstance(found, Task) else found for _, found in boarded], facts
+
+    def _tell_handover(self, tasks: Sequence[Inference]) -> None:
+        """Nothing; told of those, too, whose deadline passed meanwhile: they waited longest."""
+        if tasks and all(task.state is State.DONE for task in tasks):
+            self.scheduler.observe_handover(self.scheduler.clock() - max(task.done_s for task in tasks))
 
     def _tell_times(self, tasks: Sequence[Inference], came_s: float) -> None:
         if tasks:

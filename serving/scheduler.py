@@ -4,8 +4,10 @@ A free worker takes what waits now; an idle one blocks on a condition, without p
 without padding (`docs/decisions/0002`), so nothing waits for a batch to fill and no padding is wasted.
 """
 
+import os
+import sys
 from collections.abc import Callable, Sequence
-from threading import Condition, Thread
+from threading import Condition, Thread, get_native_id
 from time import monotonic
 from typing import Any
 
@@ -14,8 +16,22 @@ from serving.lanes import Lane, Lanes, Task, Ticket, Unrun
 Clock = Callable[[], float]
 
 
+NICENESS = 10
+"""A tenth of the weight of the thread that talks to clients, where both want the same core."""
+
+
 def _ignore(why: Unrun) -> None:
     """Observes nothing."""
+
+
+def _step_back() -> None:
+    """Nothing; the calling thread lets others run first, where the system knows threads by priority (Linux).
+
+    A request that has just come, or must be refused, takes a tenth of a millisecond and does not wait for the tens
+    that an inference takes (`docs/decisions/0017`).
+    """
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, get_native_id(), NICENESS)
 
 
 class Scheduler:
@@ -38,6 +54,16 @@ class Scheduler:
     def posts_in_work(self) -> int:
         """Posts that requests wait for."""
         return self._lanes.posts_in_work
+
+    @property
+    def crowded(self) -> bool:
+        """True where what comes now must wait for a worker."""
+        return self._lanes.crowded
+
+    def observe_handover(self, seconds: float) -> None:
+        """Nothing; learns how long a request waited to be told that its tasks are done."""
+        with self._changed:
+            self._lanes.observe_handover(seconds)
 
     def waiting(self, lane: Lane) -> int:
         """How many tasks wait in a lane."""
@@ -93,6 +119,7 @@ class Scheduler:
             return task
 
     def _work(self) -> None:
+        _step_back()
         while (task := self._take()) is not None:
             self._run(task)
             del task  # or a worker with nothing to do would keep a model in memory that is no longer in service

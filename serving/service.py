@@ -19,6 +19,7 @@ from serving.journal.entry import Caller, Lane, entries_of
 from serving.journal.journal import AnyJournal
 from serving.lineup import Lineup, Part
 from serving.logs import fault_of
+from serving.memory import keep_for_good
 from serving.metrics import Metrics
 from serving.settings import Settings, SettingsError
 from serving.timing import Timing
@@ -98,6 +99,7 @@ class Service:
             self._fail(error)
         else:
             self.change(Lineup(champion))
+            keep_for_good()
             if self.state == "starting":
                 self.state = "ready"
             LOG.info("model_loaded", extra={"fields": champion.versions.model_dump()})
@@ -141,7 +143,7 @@ class Service:
 
         Raises:
             NotReadyError: when no model may be asked.
-            OverloadedError: when not even the shortest post would be done by the deadline.
+            OverloadedError: when a post would not be done by the deadline, as `Engine.check` has it.
         """
         self.engine.check(self.running(), deadline_s=deadline_s)
 

@@ -21,6 +21,7 @@ from serving.journal.address import read_address
 from serving.journal.entry import Entry
 from serving.journal.faults import EntryRefusedError, JournalError
 from serving.logs import fault_of
+from serving.memory import keep_for_good
 from serving.metrics import Metrics
 from serving.settings import Settings
 from serving.wire import JournalAnswer, JournalState
@@ -156,7 +157,10 @@ class Journal:
 
     def _step(self) -> None:
         """Nothing; opens the database where it is not open, writes one batch and prunes a little."""
-        store = self._store = self._store or self._open_store()
+        if self._store is None:
+            self._store = self._open_store()
+            keep_for_good()  # the database's libraries, which came with it
+        store = self._store
         with self._changed:
             batch = list(islice(self._buffer, BATCH_ENTRIES))
         if batch:

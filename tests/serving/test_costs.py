@@ -41,6 +41,13 @@ def test_it_converges_to_what_posts_really_take(fixed_s: float, token_s: float, 
         assert model.seconds(tokens) == pytest.approx(fixed_s + token_s * tokens, rel=0.02 + noise)
 
 
+def test_it_knows_what_posts_took_of_late() -> None:
+    model = line(0.001, 0.0001)
+    assert model.typical_s == pytest.approx(0.002)
+    teach(model, 0.001, 0.0001, 1_000, [100], 0.0)
+    assert model.typical_s == pytest.approx(0.011, rel=0.01)
+
+
 def test_it_learns_the_slope_where_the_warm_up_saw_none() -> None:
     model = CostModel((10, 0.004), (250, 0.004))
     teach(model, 0.001, 0.0002, 1_000, LENGTHS, 0.1)

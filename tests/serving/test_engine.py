@@ -219,6 +219,25 @@ def test_a_fault_reaches_all_who_wait_for_it_and_is_not_kept(bench: Callable[...
     run(scenario, one)
 
 
+def test_a_fault_in_a_batch_is_said_though_others_of_it_never_ran(bench: Callable[..., Bench]) -> None:
+    classifier = FaultyClassifier()
+    one = bench(classifier)
+
+    async def scenario() -> None:
+        for texts in (
+            ["parcel", FAULT_WORD, "parcels"],
+            [FAULT_WORD, "parcel"],
+            ["long " * LONG_POST_BYTES, FAULT_WORD],
+        ):
+            urgent = asyncio.create_task(one.ask(FAULT_WORD))
+            with pytest.raises(ValueError, match="cannot judge"):
+                await one.ask(*texts, bulk=True)
+            with pytest.raises(ValueError, match="cannot judge"):
+                await urgent
+
+    run(scenario, one)
+
+
 def test_a_time_out_of_the_model_itself_is_its_own_and_no_missed_deadline(bench: Callable[..., Bench]) -> None:
     class Slow(FaultyClassifier):
         def logits(self, posts: Any) -> Any:
@@ -278,6 +297,30 @@ def test_what_is_cancelled_or_late_before_it_began_never_runs_and_is_counted(ben
         assert classifier.seen == [GATE_WORD]
         assert one.count("unrun_total", why="expired") == 1
         assert one.count("unrun_total", why="abandoned") == 2
+
+    run(scenario, one)
+
+
+def test_before_it_is_read_a_post_counts_as_a_short_one_while_a_worker_is_free_and_then_as_the_others(
+    bench: Callable[..., Bench],
+) -> None:
+    classifier = GatedClassifier()
+    one = bench(classifier)
+    one.model.costs.typical_s = 1.0
+
+    async def scenario() -> None:
+        def check(within_s: float) -> None:
+            one.engine.check(one.model, deadline_s=asyncio.get_running_loop().time() + within_s)
+
+        check(0.3)
+        gate = asyncio.create_task(one.ask(GATE_WORD))
+        await asyncio.to_thread(classifier.entered.wait, WAIT_S)
+        with pytest.raises(OverloadedError):
+            check(0.3)
+        check(LATE_S)
+        classifier.gate.set()
+        await gate
+        check(0.3)
 
     run(scenario, one)
 

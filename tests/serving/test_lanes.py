@@ -9,7 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from serving.lanes import BULK_TURN, CAUTION, STALE_S, Lane, Lanes, RefusedError, State, Task, Ticket, Unrun, level
+from serving.lanes import (
+    BULK_TURN,
+    CAUTION,
+    HANDOVERS,
+    STALE_S,
+    Lane,
+    Lanes,
+    RefusedError,
+    State,
+    Task,
+    Ticket,
+    Unrun,
+    level,
+)
 
 LATE_S = 1_000.0
 
@@ -230,6 +243,31 @@ def test_an_idle_server_tries_again_when_its_measures_are_old() -> None:
     bench.submit(task("slow", 60.0), within_s=0.5)
     with pytest.raises(RefusedError):  # one at a time
         bench.submit(task("slow", 60.0), within_s=0.5)
+
+
+def test_where_all_workers_are_busy_the_gate_counts_how_late_outcomes_reach_their_requests() -> None:
+    bench = Bench()
+    for _ in range(100):
+        bench.lanes.observe_handover(0.5)
+    bench.submit(task(), within_s=1.0)  # the worker is free, so nobody else holds the loop up
+    assert bench.take() is not None
+    just_s = CAUTION * 1.0 + 1.0 + HANDOVERS * 0.5
+    with pytest.raises(RefusedError):
+        bench.submit(task(), within_s=just_s - 0.01)
+    bench.submit(task(), within_s=just_s + 0.01)
+
+
+@given(waits=st.lists(st.sampled_from([0.001, 0.001, 0.001, 0.05]), min_size=200, max_size=200))
+def test_a_long_handover_counts_at_once_and_is_forgotten_slowly(waits: list[float]) -> None:
+    lanes = Bench().lanes
+    for seconds in waits:
+        lanes.observe_handover(seconds)
+        assert 0.0 < lanes.handover_s <= 0.05
+    before_s = lanes.handover_s
+    lanes.observe_handover(before_s + 1.0)
+    risen_s = lanes.handover_s - before_s
+    lanes.observe_handover(lanes.handover_s - 1.0)
+    assert lanes.handover_s > before_s + 0.9 * risen_s
 
 
 @given(

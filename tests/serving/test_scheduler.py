@@ -1,8 +1,10 @@
 """The worker threads: they run what comes, wake who waits, block when idle and drain when closed."""
 
+import os
+import sys
 from collections.abc import Callable
 from functools import partial
-from threading import Event, Lock, current_thread
+from threading import Event, Lock, current_thread, get_native_id
 from threading import enumerate as all_threads
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.lanes import Lane, RefusedError, State, Task, Ticket, Unrun
-from serving.scheduler import Scheduler
+from serving.scheduler import NICENESS, Scheduler
 from tests.serving.clients import WAIT_S
 
 FAR_S = 1e9
@@ -93,6 +95,19 @@ def test_work_is_told_how_long_it_took_by_the_clock() -> None:
     scheduler.submit(ticket)
     scheduler.close()
     assert took == [2.5]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems give a thread no priority of its own")
+def test_workers_leave_the_core_to_whoever_talks_to_clients() -> None:
+    scheduler, _ = scheduler_of()
+    task = Task(lambda: os.getpriority(os.PRIO_PROCESS, get_native_id()), 0.0)
+    ticket, woken = ticket_of(task)
+    mine = os.getpriority(os.PRIO_PROCESS, get_native_id())
+    scheduler.submit(ticket)
+    assert woken.wait(WAIT_S)
+    scheduler.close()
+    assert task.outcome() == max(mine, NICENESS)
+    assert os.getpriority(os.PRIO_PROCESS, get_native_id()) == mine
 
 
 def test_no_thread_is_there_before_the_first_task_nor_after_the_end() -> None:

@@ -264,7 +264,8 @@ def start(contender: Contender, cache: Path, bundle: Path) -> tuple[AbstractCont
     directory.mkdir(parents=True)
     place = Place(free_port(), directory, bundle.absolute())
     own = _peer_environment(contender, place) if contender.is_peer else {}
-    environment = {"PYTHONPATH": str(ROOT), **own, **contender.environment}
+    # Bytecode is kept, as `make serve` keeps it: a start reads it instead of compiling everything anew.
+    environment = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "", **own, **contender.environment}
     _prepare(contender, place, environment)
     log = directory.with_suffix(".log")
     url = f"http://127.0.0.1:{place.port}{contender.path}"
