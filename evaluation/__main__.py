@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 from data.dependencies import MissingGroupError
 from data.rejects import SourceError
-from data.splits import DEFAULT_SPLITS, PARTS, SplitsError
+from data.splits import SplitsError
 from evaluation.behaviour.capabilities import DEFAULT_CASES, CasesError
-from models.bundle import DEFAULT_BUNDLE, BundleError
+from evaluation.comparison.settings import GateError
+from evaluation.options import add_budget, add_bundle, add_pair, add_posts
+from models.bundle import BundleError
 
 if TYPE_CHECKING:
     from evaluation.commands import Load
@@ -25,6 +27,7 @@ _ABOUT = {
     "score": "print all figures of a bundle on labelled posts",
     "report": "write the confusion report: one HTML file, report.json and errors.csv",
     "predict": "write what a bundle says of posts, for labelling tools and for the audit of labels",
+    "compare": "hold a challenger against the champion on the same posts: JSON, page and flips; exit 1 where it fails",
     "behaviour": "run the behaviour cases on a bundle; exit 1 where a capability fails more often than it may",
     "certify": "say which risks of the bundle's policy the posts prove to be within a budget; exit 1 where one is not",
 }
@@ -32,6 +35,7 @@ _EXAMPLES = {
     "score": "score models/default my-posts.jsonl --lang en",
     "report": "report models/default data/corpus --out reports",
     "predict": "predict models/default new-posts.jsonl --out said.jsonl",
+    "compare": "compare models/default build/mine data/corpus --part calibration --out reports/mine",
     "behaviour": "behaviour models/default\n  python -m evaluation behaviour build/mine --cases my-cases.toml",
     "certify": "certify models/default data/corpus --leak-sensitive 0.02 --confidence 0.95\n"
     "  python -m evaluation certify --wrong 0.05 --fit my-policy.json --version 4",
@@ -47,38 +51,6 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is no share; wanted a number from 0 to 1, such as 0.02")
-    return value
-
-
-def _add_bundle(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "bundle", nargs="?", type=Path, default=DEFAULT_BUNDLE, metavar="BUNDLE", help="default: %(default)s"
-    )
-    verb.add_argument("--policy", type=Path, metavar="IN", help="a policy file in place of the bundle's own")
-
-
-def _add_posts(verb: argparse.ArgumentParser) -> None:
-    add, corpus = verb.add_argument, DEFAULT_SPLITS.parent
-    add("file", nargs="?", type=Path, default=corpus, metavar="FILE", help="default: %(default)s")
-    add("--part", choices=("all", *PARTS), help="the part of FILE to read")
-    add("--splits", type=Path, default=DEFAULT_SPLITS, metavar="IN", help="the parts of FILE (default: %(default)s)")
-    add("--lang", action="append", default=[], metavar="CODE", help="only posts in this language (repeatable)")
-
-
-def _add_budget(certify: argparse.ArgumentParser) -> None:
-    add = certify.add_argument
-    add("--leak-sensitive", type=_share, metavar="A", help="share of sensitive posts that may be closed")
-    add("--leak-influencer", type=_share, metavar="B", help="share of influencer posts that may be closed")
-    add("--wrong", type=_share, metavar="C", help="share of the machine's closings that may be wrong")
-    add("--confidence", type=_share, metavar="P", help="with which all of it holds; what is not given is the policy's")
-    add("--fit", type=Path, metavar="OUT", help="find thresholds for this budget and write their policy")
-    add("--version", metavar="V", help="the version of the policy that --fit writes")
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m evaluation", description="Measure a bundle on labelled posts.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -92,10 +64,11 @@ def _parser() -> argparse.ArgumentParser:
         )
         for name, about in _ABOUT.items()
     }
+    add_pair(added["compare"])
     for name in ("score", "report", "predict", "certify", "behaviour"):
-        _add_bundle(added[name])
-    for name in ("score", "report", "certify"):
-        _add_posts(added[name])
+        add_bundle(added[name])
+    for name in ("score", "report", "compare", "certify"):
+        add_posts(added[name])
     predicting = added["predict"].add_argument
     predicting("file", metavar="FILE", help="posts with ids, labelled or not")
     predicting("--out", type=Path, required=True, metavar="OUT", help="the suggestions to write, as JSON Lines")
@@ -104,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     added["behaviour"].add_argument(
         "--cases", type=Path, default=DEFAULT_CASES, metavar="IN", help="the cases (default: %(default)s)"
     )
-    _add_budget(added["certify"])
+    add_budget(added["certify"])
     return parser
 
 
@@ -113,6 +86,7 @@ def main(arguments: Sequence[str] | None = None, load: "Load | None" = None) -> 
     parsed = _parser().parse_args(arguments)
     try:
         from evaluation.commands import UsageError, behaviour, certify_bundle, load_predictor, predict, report, score
+        from evaluation.comparison.command import compare
     except MissingGroupError as error:
         _say(str(error))
         return MISUSE
@@ -120,12 +94,13 @@ def main(arguments: Sequence[str] | None = None, load: "Load | None" = None) -> 
         "score": score,
         "report": report,
         "predict": predict,
+        "compare": compare,
         "behaviour": behaviour,
         "certify": certify_bundle,
     }[parsed.verb]
     try:
         answer = run(parsed, load or load_predictor, _say)
-    except (BundleError, CasesError, SourceError, SplitsError, UsageError, MissingGroupError) as error:
+    except (BundleError, CasesError, GateError, SourceError, SplitsError, UsageError, MissingGroupError) as error:
         _say(str(error))
         return MISUSE
     except OSError as error:

@@ -203,10 +203,18 @@ def _bins(confidence: FloatArray, right: BoolArray, members: Sequence[IntArray])
     )
 
 
+def equal_mass_places(confidence: FloatArray, bins: int = ECE_BINS) -> IntArray:
+    """The number of the bin of each of `[n]` posts, `bins` of (nearly) equally many, from the least confident."""
+    places = np.empty(len(confidence), dtype=np.int64)
+    for number, rows in enumerate(np.array_split(np.argsort(confidence, kind="stable"), bins)):
+        places[rows] = number
+    return places
+
+
 def equal_mass_bins(confidence: FloatArray, right: BoolArray, bins: int = ECE_BINS) -> tuple[Bin, ...]:
     """Bins of (nearly) equally many of the `[n]` posts, from the least to the most confident."""
-    order = np.argsort(confidence, kind="stable")
-    return _bins(confidence, right, np.array_split(order, bins))
+    places = equal_mass_places(confidence, bins)
+    return _bins(confidence, right, [np.flatnonzero(places == place) for place in range(bins)])
 
 
 def equal_width_bins(confidence: FloatArray, right: BoolArray, bins: int = ECE_BINS) -> tuple[Bin, ...]:

@@ -1,7 +1,7 @@
 """The same figures on parts of the posts, to find where a good average hides a bad part. Owns what the parts are."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from data.families import family
 from data.post import LabelledPost
 from data.taxonomy import ROUTES
 from evaluation.metrics import accuracy, macro_f1
-from evaluation.predictions import Predictions
+from evaluation.predictions import IntArray, Predictions
 
 SMALL_SLICE_POSTS = 30
 """Below this an accuracy of 0.8 has an interval of more than 14 points each way; such a slice is marked."""
@@ -70,13 +70,19 @@ def _figures(dimension: str, name: str, part: Predictions) -> Slice:
     )
 
 
+def rows_of_slices(posts: Sequence[LabelledPost]) -> dict[tuple[str, str], IntArray]:
+    """The places of the posts of every slice, by dimension and name."""
+    rows: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for dimension, name_of in DIMENSIONS.items():
+        for row, post in enumerate(posts):
+            rows[dimension, name_of(post)].append(row)
+    return {slice_: np.array(members, dtype=np.int64) for slice_, members in rows.items()}
+
+
 def slice_predictions(predictions: Predictions) -> tuple[Slice, ...]:
     """The figures of every slice of every dimension: the worst macro-F1 first, small slices after all others."""
-    slices: list[Slice] = []
-    for dimension, name_of in DIMENSIONS.items():
-        rows: dict[str, list[int]] = defaultdict(list)
-        for row, post in enumerate(predictions.posts):
-            rows[name_of(post)].append(row)
-        for name, members in rows.items():
-            slices.append(_figures(dimension, name, predictions.take(np.array(members, dtype=np.int64))))
+    slices = [
+        _figures(dimension, name, predictions.take(rows))
+        for (dimension, name), rows in rows_of_slices(predictions.posts).items()
+    ]
     return tuple(sorted(slices, key=lambda each: (each.small, each.macro_f1, each.dimension, each.name)))

@@ -1,9 +1,9 @@
-"""`python -m training`: remake a bundle from labelled posts."""
+"""`python -m training`: remake a bundle from labelled posts, and make it champion."""
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypeAlias
@@ -14,6 +14,17 @@ from data.rejects import SourceError
 from data.splits import SplitsError
 from models.bundle import DEFAULT_BUNDLE, MODEL_FILE, BundleError, load_bundle
 from training.errors import TrainingError
+from training.promotion.commands import (
+    LEDGER_EXAMPLES,
+    PROMOTE_EXAMPLES,
+    ROLLBACK_EXAMPLES,
+    add_ledger,
+    add_promote,
+    add_rollback,
+    run_ledger,
+    run_promote,
+    run_rollback,
+)
 
 _RUN_EXAMPLES = """  python -m training run
   python -m training run --recipe training/recipes/default.toml --out build/mine --no-tracking
@@ -149,10 +160,41 @@ def _add_tell(verbs: _Verbs) -> None:
     told.add_argument("run", type=Path, help="the run's directory")
 
 
+def _add_promotion(verbs: _Verbs) -> None:
+    add_promote(
+        _verb(
+            verbs,
+            "promote",
+            "make a challenger champion where the gate lets it, and write it into the ledger",
+            "Hold CHALLENGER against the champion on the labelled posts of FILE and, where the gate is passed, put it\n"
+            "in the champion's place in one step. The earlier bundle is kept. Exit 1 where the gate refuses.",
+            PROMOTE_EXAMPLES,
+        )
+    )
+    add_rollback(
+        _verb(
+            verbs,
+            "rollback",
+            "make the champion before this one champion again",
+            "Undo the newest promotion that still stands; once more goes one further back.",
+            ROLLBACK_EXAMPLES,
+        )
+    )
+    add_ledger(
+        _verb(
+            verbs,
+            "ledger",
+            "show who made what champion, and check that no line was changed",
+            "Show every line of the ledger and check the chain of their hashes; end what an interrupted command left.",
+            LEDGER_EXAMPLES,
+        )
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description="Make a bundle from labelled posts.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for add in (_add_run, _add_figures, _add_distill, _add_plane, _add_register, _add_tell):
+    for add in (_add_run, _add_figures, _add_distill, _add_plane, _add_register, _add_tell, _add_promotion):
         add(verbs)
     return parser
 
@@ -264,26 +306,43 @@ def _tell(arguments: argparse.Namespace) -> dict[str, object]:
     return {"run": run, "told": told}
 
 
+def _promote(arguments: argparse.Namespace) -> dict[str, object]:
+    return run_promote(arguments, _say)
+
+
+def _rollback(arguments: argparse.Namespace) -> dict[str, object]:
+    return run_rollback(arguments, _say)
+
+
+def _ledger(arguments: argparse.Namespace) -> dict[str, object]:
+    return run_ledger(arguments, _say)
+
+
+_WORK: dict[str, Callable[[argparse.Namespace], dict[str, object]]] = {
+    "run": _run,
+    "figures": _figures,
+    "distill": _distill,
+    "plane": _plane,
+    "register": _register,
+    "tell": _tell,
+    "promote": _promote,
+    "rollback": _rollback,
+    "ledger": _ledger,
+}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code: 0 done, 2 misuse or bad input."""
+    """The exit code: 0 done, 1 the gate refuses, 2 misuse or bad input."""
     arguments = _parser().parse_args(argv)
-    work = {
-        "run": _run,
-        "figures": _figures,
-        "distill": _distill,
-        "plane": _plane,
-        "register": _register,
-        "tell": _tell,
-    }[arguments.verb]
     try:
-        answer = work(arguments)
+        answer = _WORK[arguments.verb](arguments)
     except (MissingGroupError, SourceError, SplitsError, BundleError, TrainingError) as error:
         _say(str(error))
     except OSError as error:
         _say(f"The file {error.filename} could not be read or written: {error.strerror}. Check the path.")
     else:
         print(json.dumps(answer))
-        return 0
+        return 1 if answer.get("refused") else 0
     return 2
 
 

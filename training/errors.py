@@ -7,7 +7,10 @@ TrainingError
 ├── WorkLostError    a process that trained was ended from outside
 ├── ExportError      the graph is not what the network is, or cannot be quantised
 ├── StoreError       MLflow's store cannot be reached, or refuses
-└── RegistryError    no such alias or version of the registered model
+├── RegistryError    no such alias or version of the registered model
+├── LedgerError      the ledger was changed otherwise than by adding lines
+└── PromotionError   a champion cannot be replaced, or not by this bundle
+    └── RefusedError the gate was not passed
 """
 
 
@@ -37,6 +40,26 @@ class ExportError(TrainingError):
 
 class StoreError(TrainingError):
     """MLflow's store cannot be reached, or refuses what it is asked."""
+
+
+class LedgerError(TrainingError):
+    """A ledger that was changed otherwise than by adding lines."""
+
+
+class PromotionError(TrainingError):
+    """A champion that cannot be replaced, or not by this bundle; it is as it was."""
+
+
+class RefusedError(PromotionError):
+    """A promotion whose gate was not passed; `reasons` says why."""
+
+    def __init__(self, reasons: tuple[str, ...]) -> None:
+        self.reasons = reasons
+        listed = "\n".join(f"  {reason}" for reason in reasons)
+        super().__init__(
+            f"Not promoted, the gate is not passed:\n{listed}\n"
+            "Mend the challenger, or have a person answer for it: --override REASON."
+        )
 
 
 class RegistryError(TrainingError):

@@ -20,7 +20,8 @@ _CURVE_POINTS = 300
 _PERCENT = ".0%"
 
 
-def _layout(x_title: str, y_title: str) -> go.Layout:
+def layout(x_title: str, y_title: str) -> go.Layout:
+    """The layout of a diagram of shares."""
     axis = {"tickformat": _PERCENT, "zeroline": False, "automargin": True}
     return go.Layout(
         template="none",
@@ -33,13 +34,15 @@ def _layout(x_title: str, y_title: str) -> go.Layout:
     )
 
 
-def _json(figure: go.Figure) -> Figure:
+def as_figure_json(figure: go.Figure) -> Figure:
+    """The figure as JSON, without the template that the page does not use."""
     content: Figure = figure.to_plotly_json()
     layout = {name: value for name, value in content["layout"].items() if name != "template"}
     return {"data": content["data"], "layout": layout}
 
 
-def _reliability_trace(name: str, colour: str, probabilities: FloatArray, right: BoolArray) -> go.Scatter:
+def reliability_trace(name: str, colour: str, probabilities: FloatArray, right: BoolArray) -> go.Scatter:
+    """How often one head was right by how sure it was."""
     bins = equal_mass_bins(probabilities.max(axis=1), right)
     return go.Scatter(
         name=name,
@@ -68,16 +71,17 @@ def reliability_diagram(predictions: Predictions) -> Figure:
     figure = go.Figure(
         [
             honest,
-            _reliability_trace("route", ROUTE_COLOUR, predictions.route_probabilities, right_route),
-            _reliability_trace("intent", INTENT_COLOUR, predictions.intent_probabilities, right_intent),
+            reliability_trace("route", ROUTE_COLOUR, predictions.route_probabilities, right_route),
+            reliability_trace("intent", INTENT_COLOUR, predictions.intent_probabilities, right_intent),
         ],
-        _layout("confidence", "share that was right"),
+        layout("confidence", "share that was right"),
     )
     figure.update_xaxes(range=[0, 1.02], dtick=0.2).update_yaxes(range=[0, 1.04], dtick=0.2)
-    return _json(figure)
+    return as_figure_json(figure)
 
 
-def _risk_trace(name: str, colour: str, confidence: FloatArray, wrong: BoolArray) -> go.Scatter:
+def risk_trace(name: str, colour: str, confidence: FloatArray, wrong: BoolArray) -> go.Scatter:
+    """What is wrong among the posts kept, by how many are kept."""
     points = thin(risk_coverage(confidence, wrong), _CURVE_POINTS)
     return go.Scatter(
         name=name,
@@ -96,12 +100,12 @@ def risk_coverage_curve(predictions: Predictions) -> Figure:
     wrong = predictions.predicted_routes != predictions.routes
     figure = go.Figure(
         [
-            _risk_trace("any route, by confidence", ROUTE_COLOUR, confidence, wrong),
-            _risk_trace("answered as simple", INTENT_COLOUR, simple, ~predictions.is_route("simple")),
+            risk_trace("any route, by confidence", ROUTE_COLOUR, confidence, wrong),
+            risk_trace("answered as simple", INTENT_COLOUR, simple, ~predictions.is_route("simple")),
         ],
-        _layout("share of posts kept", "wrong among them"),
+        layout("share of posts kept", "wrong among them"),
     )
     for risk in (0.01, 0.02, 0.05):
         figure.add_hline(y=risk, line={"color": GREY, "width": 1, "dash": "dot"})
     figure.update_xaxes(range=[0, 1.02], dtick=0.2).update_yaxes(rangemode="tozero")
-    return _json(figure)
+    return as_figure_json(figure)

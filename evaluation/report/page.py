@@ -67,14 +67,19 @@ def _column_totals(matrix: Sequence[Sequence[int]]) -> list[int]:
     return [sum(column) for column in zip(*matrix, strict=True)]
 
 
+def page_environment(*own: Path) -> Environment:
+    """What fills a page: templates of `own` directories before those of the report, every value escaped."""
+    loader = FileSystemLoader([*own, _TEMPLATES, PAGE_TEMPLATES])
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    environment.filters |= {"columns": _column_totals, "zip": zip}
+    return environment
+
+
 def render_page(origin: dict[str, Any], predictions: Predictions, summary: Summary, cases: Sequence[Case]) -> str:
     """The HTML of the report; `cases` stand the worst first."""
-    environment = Environment(
-        loader=FileSystemLoader([_TEMPLATES, PAGE_TEMPLATES]), autoescape=True, undefined=StrictUndefined
-    )
-    environment.filters |= {"columns": _column_totals, "zip": zip}
     kept = cases[:MAX_CASES]
-    return environment.get_template("report.html.j2").render(
+    template = page_environment().get_template("report.html.j2")
+    return template.render(
         origin=origin,
         summary=summary,
         routes=ROUTES,

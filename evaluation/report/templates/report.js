@@ -1,5 +1,5 @@
 "use strict";
-// Fills the lists of posts, opens the panel for a cell, and draws the two diagrams in the page's colours.
+// Fills the lists of posts and opens the panel for a cell.
 // Everything that comes from a post is put on the page as text, never as HTML.
 (() => {
   const PAGE = 20;
@@ -132,24 +132,4 @@
       }
     });
   }
-
-  const figures = read("figures");
-  function draw() {
-    const style = getComputedStyle(document.documentElement);
-    const colour = (name) => style.getPropertyValue(name).trim();
-    for (const [name, figure] of Object.entries(figures)) {
-      const axis = { gridcolor: colour("--line"), linecolor: colour("--line"), tickcolor: colour("--line") };
-      const layout = structuredClone(figure.layout);
-      Object.assign(layout, {
-        paper_bgcolor: "transparent", plot_bgcolor: "transparent",
-        font: { family: style.fontFamily, size: 13, color: colour("--text") },
-        hoverlabel: { bgcolor: colour("--surface"), bordercolor: colour("--line"), font: { color: colour("--text") } },
-      });
-      Object.assign(layout.xaxis, axis);
-      Object.assign(layout.yaxis, axis);
-      Plotly.react(byId(`plot-${name}`), structuredClone(figure.data), layout, { displayModeBar: false, responsive: true });
-    }
-  }
-  draw();
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 })();

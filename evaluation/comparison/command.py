@@ -1,0 +1,74 @@
+"""What `python -m evaluation compare` does: champion and challenger on the same posts, and the gate's answer."""
+
+from argparse import Namespace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from data.fingerprint import fingerprint
+from data.progress import progress_bar
+from evaluation.behaviour.capabilities import DEFAULT_CASES, read_cases
+from evaluation.commands import ALL, Answer, Load, Say, part_of, read_part
+from evaluation.comparison.checks import run_checks, slice_changes
+from evaluation.comparison.flips import read_flips
+from evaluation.comparison.page import Compared, ComparisonFiles, as_json, write_comparison
+from evaluation.comparison.settings import Gate, read_gate
+from evaluation.comparison.sides import run_pair
+from models.bundle import Bundle
+
+UNSEEN_PART = "calibration"
+"""The one part that takes no part in making a model; thresholds are proven on it."""
+
+
+def _why_seen(part: str, posts_fingerprint: str, bundles: tuple[Bundle, Bundle]) -> str | None:
+    """Why figures on these posts would be too good, `None` where nothing says so."""
+    if part not in (ALL, UNSEEN_PART):
+        return f"the part {part!r} takes part in making a model; wanted {UNSEEN_PART!r}, or posts of their own"
+    made = [each.manifest.model_version for each in bundles if each.manifest.data_fingerprint == posts_fingerprint]
+    if part == ALL and made:
+        return f"these are the posts that {' and '.join(made)} was made from; wanted others, or --part {UNSEEN_PART}"
+    return None
+
+
+def run_comparison(arguments: Namespace, load: Load, say: Say) -> tuple[Compared, ComparisonFiles]:
+    """The comparison that the arguments ask for, and its files, written to `arguments.out`.
+
+    Raises:
+        BundleError, SourceError, SplitsError, UsageError, CasesError, GateError: when something cannot be used.
+        OSError: when the files cannot be written.
+    """
+    gate = read_gate(arguments.gate) if arguments.gate else Gate()
+    champion, challenger = load(arguments.champion, None), load(arguments.challenger, None)
+    part = part_of(arguments)
+    posts = read_part(arguments, part, challenger.bundle.taxonomy, say)
+    posts_fingerprint = fingerprint(posts)
+    pair = run_pair(champion, challenger, posts, read_cases(DEFAULT_CASES), watch=progress_bar)
+    changes = slice_changes(pair)
+    seen = _why_seen(part, posts_fingerprint, (champion.bundle, challenger.bundle))
+    compared = Compared(
+        pair=pair,
+        gate=gate,
+        checks=run_checks(pair, changes, gate, seen),
+        slices=changes,
+        flips=read_flips(pair),
+        file=str(arguments.file),
+        part=None if part == ALL else part,
+        posts_fingerprint=posts_fingerprint,
+        created_at=datetime.now(UTC),
+    )
+    return compared, write_comparison(arguments.out, compared)
+
+
+def tell(compared: Compared, html: Path, say: Say) -> None:
+    """Says every check and where the page is."""
+    signs = {True: "passed", False: "FAILED", None: "-"}
+    for check in compared.checks:
+        say(f"{signs[check.passed]:<7} {check.name:<16} {check.words}")
+    say(f"{len(compared.flips)} posts got worse: read them in {html}")
+
+
+def compare(arguments: Namespace, load: Load, say: Say) -> Answer:
+    """The comparison as JSON with the names of its files; passed where no check failed."""
+    compared, files = run_comparison(arguments, load, say)
+    tell(compared, files.html, say)
+    names = {"html": str(files.html), "json": str(files.json), "flips": str(files.flips)}
+    return Answer(as_json(compared) | {"files": names}, passed=compared.passed)
