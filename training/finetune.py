@@ -158,9 +158,10 @@ class Run:
     ) -> None:
         self.settings, self.seed, self.encoder, self.examples = settings, seed, encoder, examples
         self.network, self.objective = network, objective
-        average = get_ema_multi_avg_fn(self.settings.average_decay)  # type: ignore[no-untyped-call]  # torch
-        self.average = AveragedModel(network, multi_avg_fn=average)
-        self.optimizer = _optimizer(network, self.settings)
+        if settings.vocabulary == "frozen":
+            network.token_embeddings().requires_grad_(False)
+        self.average = _average(network, settings.average_decay)
+        self.optimizer = _optimizer(network, settings)
         self.lengths = encoder.lengths(examples)
         self.steps_per_epoch = len(order_batches(self.lengths, self.settings.batch_posts, seed, 0))
         self.steps = self.steps_per_epoch * self.settings.epochs
@@ -244,11 +245,29 @@ class Run:
         return self.progress.step >= self.steps or waited >= self.settings.patience_epochs
 
 
+def _average(network: Network, decay: float) -> AveragedModel:
+    """The moving average of the network's weights; what is frozen is one tensor in both, and left alone."""
+    moving: Callable[[list[Tensor], list[Tensor], int], None] = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch
+
+    def move(averaged: list[Tensor], current: list[Tensor], count: int) -> None:
+        pairs = [pair for pair in zip(averaged, current, strict=True) if pair[0].data_ptr() != pair[1].data_ptr()]
+        moving([own for own, _ in pairs], [new for _, new in pairs], count)
+
+    average = AveragedModel(network, multi_avg_fn=move)
+    for own, trained in zip(average.module.parameters(), network.parameters(), strict=True):
+        if not trained.requires_grad:
+            own.data = trained.data
+    return average
+
+
 def _optimizer(network: Network, settings: FinetuneRecipe) -> torch.optim.AdamW:
     head_rate = settings.learning_rate * settings.head_learning_rate_factor
     return torch.optim.AdamW(
         [
-            {"params": list(network.encoder.parameters()), "lr": settings.learning_rate},
+            {
+                "params": [each for each in network.encoder.parameters() if each.requires_grad],
+                "lr": settings.learning_rate,
+            },
             {"params": network.head_parameters(), "lr": head_rate},
         ],
         weight_decay=settings.weight_decay,

@@ -38,6 +38,11 @@ class Network(nn.Module):
         pooled = self.dropout((hidden * mask).sum(1) / mask.sum(1))
         return self.route(pooled), self.intent(pooled)
 
+    def token_embeddings(self) -> nn.Parameter:
+        """The vectors of the vocabulary `[v, d]`, half of all weights of a small encoder."""
+        vectors: nn.Parameter = self.encoder.get_input_embeddings().weight
+        return vectors
+
     def head_parameters(self) -> list[nn.Parameter]:
         """The parameters of the two heads, which start from nothing and learn faster."""
         return [*self.route.parameters(), *self.intent.parameters()]

@@ -77,6 +77,8 @@ class FinetuneRecipe(_Value):
     noise: Share
     """Share of the posts of each epoch whose text is roughened (typos, lost punctuation, mentions, links)."""
     bf16: bool = True
+    vocabulary: Literal["trained", "frozen"] = "trained"
+    """Frozen, the vectors of its words, half of a small encoder, need no gradient, no step and no average."""
 
 
 class Gates(_Value):

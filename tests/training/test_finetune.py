@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from data.post import LabelledPost
 from data.splits import Splits
+from data.taxonomy import BUILT_IN
 from training.errors import DivergedError
 from training.finetune import (
     BEST_FILE,
@@ -24,6 +25,7 @@ from training.finetune import (
     save_atomically,
     warmup_then_linear,
 )
+from training.network import build_network
 from training.recipe import Recipe
 
 Item = TypeVar("Item")
@@ -181,6 +183,23 @@ def test_members_trained_side_by_side_come_to_the_same(
     assert watcher.steps == STEPS
     assert timeless(apart.members) == timeless(uninterrupted.members)
     assert same(read_weights(apart.weights), read_weights(uninterrupted.weights))
+
+
+def test_a_frozen_vocabulary_stays_as_it_was_pretrained_and_all_else_learns(
+    short: Recipe,
+    encoder: Path,
+    few: tuple[list[LabelledPost], list[LabelledPost]],
+    tmp_path: Path,
+) -> None:
+    frozen = with_settings(short, members=1, vocabulary="frozen")
+    start = build_network(encoder, len(BUILT_IN.names), dropout=0.0, seed=frozen.seed).state_dict()
+    whole = read_weights(finetune(frozen, encoder, *few, tmp_path / "whole").weights)
+    assert [name for name, was in start.items() if torch.equal(was, whole[name])] == [
+        "encoder.embeddings.word_embeddings.weight"
+    ]
+    with pytest.raises(CutOffError):
+        finetune(frozen, encoder, *few, tmp_path / "cut", watch=Watcher(4), checkpoint_every_s=0.0)
+    assert same(read_weights(finetune(frozen, encoder, *few, tmp_path / "cut").weights), whole)
 
 
 def test_another_seed_ends_with_other_weights(

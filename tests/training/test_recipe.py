@@ -75,6 +75,7 @@ recipes = st.builds(
         author_dropout=shares,
         noise=shares,
         bf16=st.booleans(),
+        vocabulary=st.sampled_from(["trained", "frozen"]),
     ),
     gates=st.builds(Gates, max_route_flips_share=shares, max_augrc_loss_points=shares),
 )
