@@ -62,7 +62,7 @@ def test_it_answers_the_example_of_the_design(shipped: TestClient) -> None:
 
 
 @pytest.mark.xfail(
-    reason="the first bundle takes it for how_to at 0.45: intents are its weakest part (training/LOG.md)"
+    reason="the bundle takes it for store_info at 0.44, how_to at 0.40: intents are its weakest part (training/LOG.md)"
 )
 def test_it_answers_the_example_of_the_design_by_itself(shipped: TestClient) -> None:
     answer = predict(shipped, **EXAMPLE_POST)
