@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,6 +15,7 @@ from data.rejects import SourceError
 from data.splits import SplitsError
 from models.bundle import DEFAULT_BUNDLE, MODEL_FILE, BundleError, load_bundle
 from training.errors import TrainingError
+from training.experiments.commands import EXPERIMENTS
 from training.promotion.commands import (
     LEDGER_EXAMPLES,
     PROMOTE_EXAMPLES,
@@ -78,6 +80,13 @@ def _add_run(verbs: _Verbs) -> None:
         metavar="FILE[:LANG]",
         help="also measure the finished model on this labelled file; it takes no part in making it (repeatable)",
     )
+
+
+def _add_experiments(verbs: _Verbs) -> None:
+    for name, experiment in EXPERIMENTS.items():
+        verb = _verb(verbs, name, experiment.what, experiment.description, experiment.examples)
+        _add_recipe(verb)
+        experiment.add(verb)
 
 
 def _add_figures(verbs: _Verbs) -> None:
@@ -194,7 +203,16 @@ def _add_promotion(verbs: _Verbs) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description="Make a bundle from labelled posts.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for add in (_add_run, _add_figures, _add_distill, _add_plane, _add_register, _add_tell, _add_promotion):
+    for add in (
+        _add_run,
+        _add_experiments,
+        _add_figures,
+        _add_distill,
+        _add_plane,
+        _add_register,
+        _add_tell,
+        _add_promotion,
+    ):
         add(verbs)
     return parser
 
@@ -320,6 +338,7 @@ def _ledger(arguments: argparse.Namespace) -> dict[str, object]:
 
 _WORK: dict[str, Callable[[argparse.Namespace], dict[str, object]]] = {
     "run": _run,
+    **{name: partial(experiment.run, say=_say) for name, experiment in EXPERIMENTS.items()},
     "figures": _figures,
     "distill": _distill,
     "plane": _plane,
