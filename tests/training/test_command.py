@@ -19,7 +19,7 @@ from training.plane_page import JSON_FILE, MARKS, read_plane, render_tables
 from training.recipe import Recipe, recipe_toml
 
 ROOT = Path(__file__).parents[2]
-VERBS = ("run", "figures", "distill", "plane")
+VERBS = ("run", "seeds", "curve", "figures", "distill", "plane")
 
 
 @pytest.mark.parametrize("verb", VERBS)
