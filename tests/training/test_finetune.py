@@ -14,16 +14,8 @@ from hypothesis import strategies as st
 from data.post import LabelledPost
 from data.splits import Splits
 from training.errors import DivergedError
-from training.finetune import (
-    BEST_FILE,
-    CHECKPOINT_FILE,
-    Finetuned,
-    Member,
-    average_weights,
-    finetune,
-    save_atomically,
-    warmup_then_linear,
-)
+from training.finetune import BEST_FILE, CHECKPOINT_FILE, Member, save_atomically, warmup_then_linear
+from training.members import Finetuned, average_weights, finetune
 from training.recipe import Recipe
 
 Item = TypeVar("Item")
@@ -43,7 +35,7 @@ class Watcher:
 
     def __call__(self, items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
         for item in items:
-            if what.startswith("fine-tuning"):
+            if what.startswith(("fine-tuning", "teaching")):
                 if self.steps == self.at:
                     raise CutOffError
                 self.steps += 1
