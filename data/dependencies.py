@@ -5,7 +5,18 @@ from contextlib import contextmanager
 from typing import Literal
 
 DependencyGroup = Literal[
-    "client", "serve", "postgres", "tracing", "evaluate", "excel", "audit", "bench", "train", "openvino", "dev"
+    "client",
+    "serve",
+    "postgres",
+    "tracing",
+    "evaluate",
+    "excel",
+    "audit",
+    "bench",
+    "train",
+    "search",
+    "openvino",
+    "dev",
 ]
 _OWN_PACKAGES = ("data", "models", "evaluation", "training", "serving")
 

@@ -1,4 +1,5 @@
-"""The commands of `evaluation`: score, predict, report and certify a bundle on labelled posts, and try its behaviour.
+"""The commands of `evaluation`: score, predict, report and certify a bundle on labelled posts, try its
+behaviour, and queue posts for labelling.
 
 People's text and progress go to stderr; the last line of stdout is one JSON object; exit 0 done, 1 a risk is not
 proven or a gate not passed, 2 misuse or a file that cannot be used.
@@ -16,7 +17,7 @@ from data.rejects import SourceError
 from data.splits import SplitsError
 from evaluation.behaviour.capabilities import DEFAULT_CASES, CasesError
 from evaluation.comparison.settings import GateError
-from evaluation.options import add_budget, add_bundle, add_pair, add_posts
+from evaluation.options import add_budget, add_bundle, add_pair, add_posts, add_queue
 from models.bundle import BundleError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _ABOUT = {
     "score": "print all figures of a bundle on labelled posts",
     "report": "write the confusion report: one HTML file, report.json and errors.csv",
     "predict": "write what a bundle says of posts, for labelling tools and for the audit of labels",
+    "queue": "choose the posts that people should label next: uncertain, unlike, disputed, and a random share",
     "compare": "hold a challenger against the champion on the same posts: JSON, page and flips; exit 1 where it fails",
     "behaviour": "run the behaviour cases on a bundle; exit 1 where a capability fails more often than it may",
     "certify": "say which risks of the bundle's policy the posts prove to be within a budget; exit 1 where one is not",
@@ -35,6 +37,7 @@ _EXAMPLES = {
     "score": "score models/default my-posts.jsonl --lang en",
     "report": "report models/default data/corpus --out reports",
     "predict": "predict models/default new-posts.jsonl --out said.jsonl",
+    "queue": "queue models/default new-posts.jsonl --out queue.csv --size 200 --known my-posts.jsonl",
     "compare": "compare models/default build/mine data/corpus --part calibration --out reports/mine",
     "behaviour": "behaviour models/default\n  python -m evaluation behaviour build/mine --cases my-cases.toml",
     "certify": "certify models/default data/corpus --leak-sensitive 0.02 --confidence 0.95\n"
@@ -65,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         for name, about in _ABOUT.items()
     }
     add_pair(added["compare"])
+    add_queue(added["queue"])
     for name in ("score", "report", "predict", "certify", "behaviour"):
         add_bundle(added[name])
     for name in ("score", "report", "compare", "certify"):
@@ -87,6 +91,7 @@ def main(arguments: Sequence[str] | None = None, load: "Load | None" = None) -> 
     try:
         from evaluation.commands import UsageError, behaviour, certify_bundle, load_predictor, predict, report, score
         from evaluation.comparison.command import compare
+        from evaluation.labelling import queue
     except MissingGroupError as error:
         _say(str(error))
         return MISUSE
@@ -94,6 +99,7 @@ def main(arguments: Sequence[str] | None = None, load: "Load | None" = None) -> 
         "score": score,
         "report": report,
         "predict": predict,
+        "queue": queue,
         "compare": compare,
         "behaviour": behaviour,
         "certify": certify_bundle,

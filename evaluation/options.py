@@ -1,4 +1,4 @@
-"""The options that several verbs share: the bundle or the pair, the labelled posts, the margins and the budget."""
+"""The options that several verbs share: bundle or pair, labelled posts, margins, budget, queue."""
 
 import argparse
 from pathlib import Path
@@ -11,6 +11,13 @@ def _share(text: str) -> float:
     value = float(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is no share; wanted a number from 0 to 1, such as 0.02")
+    return value
+
+
+def _size(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no size; wanted at least 1 post")
     return value
 
 
@@ -54,3 +61,17 @@ def add_budget(certify: argparse.ArgumentParser) -> None:
     add("--confidence", type=_share, metavar="P", help="with which all of it holds; what is not given is the policy's")
     add("--fit", type=Path, metavar="OUT", help="find thresholds for this budget and write their policy")
     add("--version", metavar="V", help="the version of the policy that --fit writes")
+
+
+def add_queue(verb: argparse.ArgumentParser) -> None:
+    """Adds the posts, what the queue is to hold, and where it goes."""
+    add = verb.add_argument
+    add("bundle", type=Path, metavar="BUNDLE", help="the bundle that is to get better")
+    add("posts", metavar="POSTS", help="posts with ids; labels that stand there are not looked at")
+    add("--out", type=Path, required=True, metavar="OUT", help="the table (.csv); the posts go beside it (.jsonl)")
+    add("--size", type=_size, default=200, metavar="N", help="posts to queue (default: %(default)s)")
+    add("--champion", type=Path, metavar="OTHER", help="a bundle to disagree with: up to half of what is not random")
+    add("--known", action="append", default=[], metavar="FILE", help="labelled or queued already (repeatable)")
+    add("--random-share", type=_share, default=0.2, metavar="A", help="of the size (default: %(default)s)")
+    add("--head", choices=("route", "intent"), default="route", help="which label is in doubt (default: %(default)s)")
+    add("--seed", type=int, default=0, metavar="S", help="another one, another queue (default: %(default)s)")

@@ -5,8 +5,9 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from data.dependencies import MissingGroupError, needs_group
 from data.progress import progress_bar
@@ -14,6 +15,7 @@ from data.rejects import SourceError
 from data.splits import SplitsError
 from models.bundle import DEFAULT_BUNDLE, MODEL_FILE, BundleError, load_bundle
 from training.errors import TrainingError
+from training.experiments.commands import EXPERIMENTS
 from training.promotion.commands import (
     LEDGER_EXAMPLES,
     PROMOTE_EXAMPLES,
@@ -26,9 +28,13 @@ from training.promotion.commands import (
     run_rollback,
 )
 
+if TYPE_CHECKING:
+    from training.recipe import Recipe
+
 _RUN_EXAMPLES = """  python -m training run
   python -m training run --recipe training/recipes/default.toml --out build/mine --no-tracking
   python -m training run --measure my-labelled-posts.jsonl:en
+  python -m training run --recipe my-recipe.toml --dry-run
 
 A run that was cut off, however hard, goes on where it stopped when the same command is given again; --fresh starts
 anew. The run and its bundle are tracked in MLflow: `mlflow ui --backend-store-uri sqlite:///mlflow.db` shows them.
@@ -70,6 +76,7 @@ def _add_run(verbs: _Verbs) -> None:
     _add_recipe(run)
     run.add_argument("--out", type=Path, default=DEFAULT_BUNDLE, help="where the bundle goes (%(default)s)")
     run.add_argument("--fresh", action="store_true", help="forget what an earlier sitting of this run left")
+    run.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     run.add_argument("--no-tracking", action="store_true", help="keep nothing in MLflow")
     run.add_argument(
         "--measure",
@@ -78,6 +85,13 @@ def _add_run(verbs: _Verbs) -> None:
         metavar="FILE[:LANG]",
         help="also measure the finished model on this labelled file; it takes no part in making it (repeatable)",
     )
+
+
+def _add_experiments(verbs: _Verbs) -> None:
+    for name, experiment in EXPERIMENTS.items():
+        verb = _verb(verbs, name, experiment.what, experiment.description, experiment.examples)
+        _add_recipe(verb)
+        experiment.add(verb)
 
 
 def _add_figures(verbs: _Verbs) -> None:
@@ -194,7 +208,16 @@ def _add_promotion(verbs: _Verbs) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description="Make a bundle from labelled posts.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for add in (_add_run, _add_figures, _add_distill, _add_plane, _add_register, _add_tell, _add_promotion):
+    for add in (
+        _add_run,
+        _add_experiments,
+        _add_figures,
+        _add_distill,
+        _add_plane,
+        _add_register,
+        _add_tell,
+        _add_promotion,
+    ):
         add(verbs)
     return parser
 
@@ -208,6 +231,22 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def _plan_run(arguments: argparse.Namespace, recipe: "Recipe") -> dict[str, object]:
+    from training.plan import plan_run, render_plan
+    from training.tracking.store import tracking_uri
+
+    plan = plan_run(
+        recipe,
+        arguments.out,
+        runs=arguments.runs,
+        fresh=arguments.fresh,
+        outside=[_measured(each) for each in arguments.measure],
+        store=None if arguments.no_tracking else tracking_uri(),
+    )
+    _say(render_plan(plan))
+    return asdict(plan)
+
+
 def _run(arguments: argparse.Namespace) -> dict[str, object]:
     with needs_group("train", "Training"):
         from training.pipeline import make_bundle
@@ -215,6 +254,8 @@ def _run(arguments: argparse.Namespace) -> dict[str, object]:
         from training.tracking.port import untracked
         from training.tracking.run import MlflowTracker
     recipe = read_recipe(arguments.recipe)
+    if arguments.dry_run:
+        return _plan_run(arguments, recipe)
     tracker = None if arguments.no_tracking else MlflowTracker(_say)
     bundle = make_bundle(
         recipe,
@@ -320,6 +361,7 @@ def _ledger(arguments: argparse.Namespace) -> dict[str, object]:
 
 _WORK: dict[str, Callable[[argparse.Namespace], dict[str, object]]] = {
     "run": _run,
+    **{name: partial(experiment.run, say=_say) for name, experiment in EXPERIMENTS.items()},
     "figures": _figures,
     "distill": _distill,
     "plane": _plane,

@@ -2,6 +2,7 @@
 
 TrainingError
 ├── RecipeError      the recipe is missing or does not fit
+├── SpaceError       what a search may change is missing or does not fit the recipe
 ├── EncoderError     no place has the pretrained weights
 ├── DivergedError    the loss is no number any more
 ├── WorkLostError    a process that trained was ended from outside
@@ -20,6 +21,10 @@ class TrainingError(Exception):
 
 class RecipeError(TrainingError):
     """A recipe that cannot be followed: missing, not TOML, an unknown field or a value out of range."""
+
+
+class SpaceError(TrainingError):
+    """What a search may change cannot be followed: missing, not TOML, or no field or value of a recipe."""
 
 
 class EncoderError(TrainingError):

@@ -1,10 +1,6 @@
-"""Fine-tuning: all of the encoder and both heads, weights averaged, stopped by development macro-F1, resumable.
+"""Fine-tuning of one network: all of the encoder and both heads, weights averaged, stopped by development macro-F1.
 
-Several members start from the same weights and see the posts in other orders with other dropout; the mean of their
-weights is the model ("model soup", Wortsman et al. 2022, arXiv 2203.05482, uniform). It costs nothing at serving
-time; what it brought on posts of another kind than the trained ones stands in `training/LOG.md`.
-
-A run may be ended at any instant, `kill -9` included: it goes on from its last checkpoint and ends with the same
+A training may be ended at any instant, `kill -9` included: it goes on from its last checkpoint and ends with the same
 weights as one that was never cut off, because every random draw depends on (seed, step) alone.
 """
 
@@ -16,34 +12,26 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from data.post import LabelledPost
-from data.progress import Watch, unwatched
-from data.taxonomy import BUILT_IN, ROUTES, Taxonomy
-from evaluation.metrics import accuracy, macro_f1
+from data.progress import Watch
+from training.development import measure
 from training.errors import DivergedError
-from training.examples import Batch, Encoder, Example, make_example, order_batches, training_pair
-from training.history import Epoch, Follower, TellEpoch, untold, write_history
-from training.network import Network, build_network
-from training.processes import work_side_by_side
-from training.recipe import MAX_MEMBERS, FinetuneRecipe, Recipe
+from training.examples import Batch, Encoder, Example, order_batches, training_pair
+from training.history import Epoch, write_history
+from training.network import Network
+from training.objectives import Objective, r_drop_loss, twice
+from training.recipe import FinetuneRecipe
 
 CHECKPOINT_FILE = "checkpoint.pt"
 BEST_FILE = "best.pt"
-AVERAGE_FILE = "average.pt"
 CHECKPOINT_EVERY_S = 60.0
-_EVALUATION_POSTS = 64
 _SEED_STRIDE = 1_000_003
 """A prime larger than any number of steps: no two (seed, step) pairs share a seed."""
 
 State = dict[str, Any]
-Objective = Callable[[Tensor, Tensor, Batch], Tensor]
-"""The loss of one batch, from route logits `[n, 4]`, intent logits `[n, k]` and the batch itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +40,6 @@ class Member:
 
     best_epoch: int
     history: tuple[Epoch, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Finetuned:
-    """The mean of the members' weights (`weights`, a state dict file), its development figures, and the members'."""
-
-    weights: Path
-    macro_f1: float
-    accuracy: float
-    intent_accuracy: float
-    members: tuple[Member, ...]
-
-    @property
-    def seconds(self) -> float:
-        """The members' training times added up, over all sittings; side by side they overlap."""
-        return sum(member.history[-1].seconds for member in self.members)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,46 +75,6 @@ def save_atomically(value: object, path: Path) -> None:
     scratch.replace(path)
 
 
-@torch.no_grad()
-def predict_labels(
-    network: nn.Module, encoder: Encoder, examples: Sequence[Example]
-) -> tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[Any, np.dtype[np.int64]]]:
-    """The most likely route and intent of each example, `[n]` and `[n]`."""
-    network.eval()
-    lengths = encoder.lengths(examples)
-    routes, intents = np.zeros(len(examples), dtype=np.int64), np.zeros(len(examples), dtype=np.int64)
-    order = sorted(range(len(examples)), key=lambda place: lengths[place])
-    for start in range(0, len(order), _EVALUATION_POSTS):
-        places = order[start : start + _EVALUATION_POSTS]
-        batch = encoder.batch([examples[place].full for place in places], [(0, 0)] * len(places))
-        route, intent = network(batch.input_ids, batch.attention_mask, batch.token_type_ids)
-        routes[places] = route.argmax(1).numpy()
-        intents[places] = intent.argmax(1).numpy()
-    return routes, intents
-
-
-def measure(network: nn.Module, encoder: Encoder, examples: Sequence[Example]) -> dict[str, float]:
-    """Macro-F1 and accuracy of the routes and accuracy of the intents over `examples`."""
-    routes, intents = predict_labels(network, encoder, examples)
-    true_routes = np.array([each.route for each in examples], dtype=np.int64)
-    true_intents = np.array([each.intent for each in examples], dtype=np.int64)
-    return {
-        "macro_f1": macro_f1(true_routes, routes, ROUTES),
-        "accuracy": accuracy(true_routes, routes),
-        "intent_accuracy": accuracy(true_intents, intents),
-    }
-
-
-def label_loss(settings: FinetuneRecipe) -> Objective:
-    """The objective of fine-tuning: cross-entropy of the true route, and with its weight that of the true intent."""
-
-    def loss(route: Tensor, intent: Tensor, batch: Batch) -> Tensor:
-        of_route = nn.functional.cross_entropy(route, batch.routes)
-        return of_route + settings.intent_loss_weight * nn.functional.cross_entropy(intent, batch.intents)
-
-    return loss
-
-
 class Run:
     """The training of one network with its state, from wherever that state is to the end."""
 
@@ -157,7 +89,8 @@ class Run:
         objective: Objective,
     ) -> None:
         self.settings, self.seed, self.encoder, self.examples = settings, seed, encoder, examples
-        self.network, self.objective = network, objective
+        self.network = network
+        self.objective = r_drop_loss(objective, settings) if settings.r_drop else objective
         if settings.vocabulary == "frozen":
             network.token_embeddings().requires_grad_(False)
         self.average = _average(network, settings.average_decay)
@@ -205,6 +138,7 @@ class Run:
         """Nothing; one step was taken."""
         torch.manual_seed(self.seed * _SEED_STRIDE + self.progress.step)
         self.network.train()
+        batch = twice(batch) if self.settings.r_drop else batch
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.settings.bf16):
             route, intent = self.network(batch.input_ids, batch.attention_mask, batch.token_type_ids)
         loss = self.objective(route.float(), intent.float(), batch)
@@ -300,89 +234,3 @@ def train_to_end(run: Run, development: Sequence[Example], directory: Path, watc
         if run.is_over:
             break
     return Member(best_epoch=run.progress.best_epoch, history=tuple(run.progress.history))
-
-
-def average_weights(files: Sequence[Path], average: Path) -> Path:
-    """The path `average`, which then holds the mean of the state dicts in `files`."""
-    states = [torch.load(file, weights_only=True) for file in files]
-    mean = {name: torch.stack([state[name].float() for state in states]).mean(0) for name in states[0]}
-    save_atomically({name: value.to(states[0][name].dtype) for name, value in mean.items()}, average)
-    return average
-
-
-@dataclass(frozen=True, slots=True)
-class _MemberWork:
-    """The training of one member as a piece of work that any process can do."""
-
-    recipe: Recipe
-    number: int
-    intents: int
-    encoder_directory: Path
-    examples: tuple[Example, ...]
-    development: tuple[Example, ...]
-    directory: Path
-    checkpoint_every_s: float
-
-    def __call__(self, watch: Watch) -> Member:
-        settings = self.recipe.finetune
-        encoder = read_encoder(self.recipe, self.encoder_directory)
-        start = self.recipe.seed  # all start alike
-        network = build_network(self.encoder_directory, self.intents, dropout=settings.dropout, seed=start)
-        seed = self.recipe.seed * MAX_MEMBERS + self.number
-        objective = label_loss(settings)
-        run = Run(settings, seed, network, encoder=encoder, examples=self.examples, objective=objective)
-        what = f"fine-tuning {self.number + 1} of {settings.members}"
-        return train_to_end(run, self.development, self.directory, Watched(watch, what, self.checkpoint_every_s))
-
-
-def read_encoder(recipe: Recipe, encoder_directory: Path) -> Encoder:
-    """Rendered pairs to tensors, with the tokenizer of the encoder and the window of the recipe."""
-    return Encoder(Tokenizer.from_file(str(encoder_directory / "tokenizer.json")), recipe.reading.window_tokens)
-
-
-def _train_members(works: Sequence[_MemberWork], processes: int, steps: int, watch: Watch) -> list[Member]:
-    if processes == 1:
-        return [work(watch) for work in works]
-    what = f"fine-tuning {len(works)} members, {processes} at a time"
-    return work_side_by_side(works, processes=processes, watch=watch, what=what, total=steps * len(works))
-
-
-def finetune(
-    recipe: Recipe,
-    encoder_directory: Path,
-    train: Sequence[LabelledPost],
-    development: Sequence[LabelledPost],
-    directory: Path,
-    *,
-    taxonomy: Taxonomy = BUILT_IN,
-    watch: Watch = unwatched,
-    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
-    processes: int = 1,
-    tell: TellEpoch = untold,
-) -> Finetuned:
-    """The fine-tuned weights in `directory`, going on from the checkpoints that an earlier sitting left there.
-
-    `directory` belongs to one recipe, one set of posts and one taxonomy; the caller sees to that. With more than one
-    of `processes` members are trained side by side, the threads of torch shared out among them. `tell` hears of each
-    epoch soon after it has ended, and first of those of earlier sittings.
-
-    Raises:
-        DivergedError: when the loss of an epoch is no finite number.
-    """
-    settings, intents = recipe.finetune, len(taxonomy.intents)
-    encoder = read_encoder(recipe, encoder_directory)
-    examples = tuple(make_example(post, taxonomy) for post in watch(train, "rendering", len(train)))
-    held = tuple(make_example(post, taxonomy) for post in development)
-    homes = [directory / f"member-{number}" for number in range(settings.members)]
-    works = [
-        _MemberWork(recipe, number, intents, encoder_directory, examples, held, home, checkpoint_every_s)
-        for number, home in enumerate(homes)
-    ]
-    steps = settings.epochs * len(order_batches(encoder.lengths(examples), settings.batch_posts, recipe.seed, 0))
-    follower = Follower(homes, tell)
-    members = _train_members(works, min(processes, settings.members), steps, follower.watching(watch))
-    follower.look()
-    weights = average_weights([home / BEST_FILE for home in homes], directory / AVERAGE_FILE)
-    network = build_network(encoder_directory, intents, dropout=settings.dropout, seed=recipe.seed)
-    network.load_state_dict(torch.load(weights, weights_only=True))
-    return Finetuned(weights=weights, members=tuple(members), **measure(network, encoder, held))

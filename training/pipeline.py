@@ -41,14 +41,15 @@ from training.environment import git_commit, installed, machine
 from training.errors import ExportError, TrainingError
 from training.export import difference, export_fp32
 from training.figures import learning_curve
-from training.finetune import Finetuned, finetune
 from training.gates import Comparison, compare
 from training.golden import record_golden
 from training.history import Epoch
+from training.members import Finetuned, finetune
 from training.network import load_network
 from training.outside import read_outside, score_outside
 from training.quantize import EXCLUSIONS, quantize_int8
 from training.recipe import Recipe, recipe_toml
+from training.teachers import find_teachers
 from training.tracking.port import DIRECTORY, Track, Tracking, UsedPosts, flatten, untracked
 
 RUNS = Path("runs")
@@ -72,10 +73,15 @@ class Exported:
 
 
 def run_directory(recipe: Recipe, splits: Splits, runs: Path = RUNS) -> Path:
-    """Where a run of this recipe on these posts keeps its state: another recipe or other posts, another directory."""
+    """Where a run of this recipe on these posts keeps its state: another recipe or other posts, another directory.
+
+    Raises:
+        RecipeError: when the run that is to teach left no weights.
+    """
     made_of = [recipe_toml(recipe), fingerprint(splits.posts), RENDERING_VERSION]
     if splits.taxonomy != BUILT_IN:  # its path is in the recipe, and may lead to other intents now
         made_of.append(splits.taxonomy.model_dump_json())
+    made_of += map(sha256_of, find_teachers(recipe.distillation))  # likewise
     key = hashlib.sha256("\n".join(made_of).encode()).hexdigest()
     return runs / f"{recipe.name}-{key[:10]}"
 
@@ -206,7 +212,8 @@ def _parts(
     )
 
 
-def _begin(tracking: Tracking, recipe: Recipe, splits: Splits) -> None:
+def begin(tracking: Tracking, recipe: Recipe, splits: Splits) -> None:
+    """Nothing; `tracking` was told what the run is made of."""
     tracking.params(flatten(recipe.model_dump(mode="json")))
     tracking.tags({"git_commit": git_commit(), "data_fingerprint": fingerprint(splits.posts), **machine()})
     tracking.text(installed(), "requirements.txt")
@@ -299,7 +306,7 @@ def make_bundle(
     with track(recipe.name, directory, fresh=fresh) as tracking:
         if fresh:  # only now: a store that does not answer costs nothing that was trained
             _forget(directory)
-        _begin(tracking, recipe, splits)
+        begin(tracking, recipe, splits)
         say(f"Fine-tuning {recipe.encoder.name} on {len(splits.part('train'))} posts in {directory}")
         finetuned = finetune(
             recipe,

@@ -29,7 +29,7 @@ from training.batches import BatchCost, SameBytes, batch_costs, same_bytes
 from training.candidates import fit_calibration
 from training.encoder import find_encoder
 from training.export import FP32_FILE, export_fp32, trace
-from training.finetune import AVERAGE_FILE
+from training.members import AVERAGE_FILE
 from training.network import load_network
 from training.pipeline import INT8_FILE, RUNS, find_left, read_parts, run_directory
 from training.recipe import Gates, Recipe

@@ -1,23 +1,27 @@
 """A recipe: everything that makes a model, as one readable TOML file, frozen and checked when it is read.
 
-The resolved copy (every default written out) goes into the bundle. Why each number of the default recipe is what
-it is stands in `training/LOG.md`.
+A recipe may extend another: `extends = "default.toml"`, a path from its own directory, and write out only what
+differs. The resolved copy (all that was extended and every default written out) goes into the bundle. Why each number
+of the default recipe is what it is stands in `training/LOG.md`.
 """
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from data.taxonomy import Route
 from models.bundle import Reading, Sha256
 from models.policy import RiskBudget
 from training.errors import RecipeError
 
 DEFAULT_RECIPE = Path("training/recipes/default.toml")
 DEFAULT_STUDENT = Path("training/recipes/student.toml")
+EXTENDS = "extends"
+"""Names the recipe under this one. No field of a recipe: the resolved copy needs no other file."""
 
 MAX_MEMBERS = 16
 MAX_SEED = 2**32 - 1
@@ -28,6 +32,7 @@ Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
 Precision = Literal["fp32", "int8"]
 Sentence = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\r\n]+$")]
+ClassWeights = Literal["none", "balanced"] | dict[Route, Positive]
 Read = TypeVar("Read", bound=BaseModel)
 
 
@@ -79,6 +84,21 @@ class FinetuneRecipe(_Value):
     bf16: bool = True
     vocabulary: Literal["trained", "frozen"] = "trained"
     """Frozen, the vectors of its words, half of a small encoder, need no gradient, no step and no average."""
+    class_weights: ClassWeights = "none"
+    """What an error on a post of each route weighs: all the same, each route as much as any other, or as given."""
+    r_drop: Annotated[float, Field(ge=0.0)] = 0.0
+    """What it weighs that two readings of a post under other dropout disagree (arXiv 2106.14448); 0 reads once."""
+
+
+class DistillationRecipe(_Value):
+    """Who else than the labels teaches: nobody, the members together, or the networks of another run."""
+
+    teacher: Annotated[str, Field(min_length=1)] = "none"
+    """`none`; `members`, whose mean probabilities teach one more network, which is kept; or the directory of a run."""
+    temperature: Positive = 2.0
+    """All logits are divided by it before they are compared. This and the share are those of `student.toml`."""
+    label_share: Share = 0.3
+    """What the true labels weigh in the loss; the rest is the teachers' say."""
 
 
 class Gates(_Value):
@@ -100,6 +120,7 @@ class Recipe(_Value):
     encoder: EncoderRecipe
     reading: Reading = Reading()
     finetune: FinetuneRecipe
+    distillation: DistillationRecipe = DistillationRecipe()
     budget: RiskBudget = RiskBudget()
     gates: Gates = Gates()
 
@@ -124,29 +145,58 @@ def _problem(error: ErrorDetails) -> str:
     return f"{field} is {error['input']!r:.60}, {error['msg'][:1].lower()}{error['msg'][1:]}"
 
 
-def _read(path: Path, kind: type[Read], example: Path, option: str) -> Read:
+def _parse(path: Path, what: str, remedy: str) -> dict[str, Any]:
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-        return kind.model_validate(values)
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise RecipeError(
-            f"The recipe {path} could not be read: {error.strerror}. Wanted a TOML file. "
-            f"Give one with {option}, for example {example}."
-        ) from None
+        raise RecipeError(f"{what} could not be read: {error.strerror}. Wanted a TOML file. {remedy}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(
-            f"The recipe {path} is not TOML: {error}. Wanted: TOML in UTF-8. Correct that place."
-        ) from None
+        raise RecipeError(f"{what} is not TOML: {error}. Wanted: TOML in UTF-8. Correct that place.") from None
+
+
+def _merge(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """`own` over `base`, field by field: tables are merged, anything else is replaced as a whole."""
+    merged = dict(base)
+    for name, value in own.items():
+        under = merged.get(name)
+        merged[name] = _merge(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _extend(values: dict[str, Any], chain: tuple[Path, ...]) -> tuple[dict[str, Any], tuple[Path, ...]]:
+    """The values of the last recipe of `chain` over those of all that it extends, and the whole chain."""
+    path, base = chain[-1], values.pop(EXTENDS, None)
+    if base is None:
+        return values, chain
+    correct = f"Correct `{EXTENDS}` in {path}: the path of a recipe, from the directory of that file."
+    if not isinstance(base, str):
+        raise RecipeError(f"The recipe {path} extends {base!r:.60}. Wanted the path of a TOML file. {correct}")
+    file = path.parent / base
+    if file.resolve() in {each.resolve() for each in chain}:
+        way = " -> ".join(map(str, (*chain, file)))
+        raise RecipeError(f"The recipe {chain[0]} extends itself: {way}. Wanted a chain that ends. {correct}")
+    under = _parse(file, f"The recipe {file}, which {path} extends,", correct)
+    extended, whole = _extend(under, (*chain, file))
+    return _merge(extended, values), whole
+
+
+def _read(path: Path, kind: type[Read], example: Path, option: str) -> Read:
+    values = _parse(path, f"The recipe {path}", f"Give one with {option}, for example {example}.")
+    values, (_, *extended) = _extend(values, (path,))
+    try:
+        return kind.model_validate(values)
     except ValidationError as error:
         problems = "; ".join(map(_problem, error.errors(include_url=False)))
-        raise RecipeError(f"The recipe {path} does not fit: {problems}. Compare it with {example}.") from None
+        over = f", which extends {' and '.join(map(str, extended))}," if extended else ""
+        raise RecipeError(f"The recipe {path}{over} does not fit: {problems}. Compare it with {example}.") from None
 
 
 def read_recipe(path: Path) -> Recipe:
-    """The recipe in a TOML file.
+    """The recipe in a TOML file, over the one that it extends.
 
     Raises:
-        RecipeError: when the file is missing or not TOML, names an unknown field, or a value is out of range.
+        RecipeError: when the file or one that it extends is missing or not TOML, it extends itself, names an unknown
+            field, or a value is out of range.
     """
     return _read(path, Recipe, DEFAULT_RECIPE, "--recipe")
 

@@ -1,9 +1,9 @@
 """A student: a network with some of the layers of a trained one, taught to say what that one says.
 
 It starts from the teacher's own weights, embeddings, chosen layers and heads alike (as DistilBERT does, arXiv
-1910.01108), and learns from the teacher's logits, softened by a temperature, together with the true labels (Hinton et
-al. 2015, arXiv 1503.02531, section 2). The loop, its averages, its early stop and its checkpoints are those of
-`training.finetune`. Nothing that ships is made here: what it came to stands in `docs/model-speed.md`.
+1910.01108), and learns by `training.objectives.distillation_loss`. The loop, its averages, its early stop and its
+checkpoints are those of `training.finetune`. Nothing that ships is made here: what it came to stands in
+`docs/model-speed.md`.
 """
 
 import hashlib
@@ -13,26 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from data.progress import Watch, unwatched
 from data.splits import Splits
 from training.encoder import find_encoder
 from training.errors import RecipeError
-from training.examples import Batch, make_example
-from training.finetune import (
-    AVERAGE_FILE,
-    BEST_FILE,
-    CHECKPOINT_EVERY_S,
-    Objective,
-    Run,
-    Watched,
-    label_loss,
-    read_encoder,
-    train_to_end,
-)
+from training.examples import make_example
+from training.finetune import BEST_FILE, CHECKPOINT_EVERY_S, Run, Watched, train_to_end
 from training.history import Epoch
+from training.members import AVERAGE_FILE, read_encoder
 from training.network import Network, intents_of, load_network
+from training.objectives import distillation_loss, label_loss
 from training.pipeline import RUNS, find_left, read_parts, run_directory
 from training.recipe import Recipe, StudentRecipe
 
@@ -71,34 +63,6 @@ def load_student(encoder_directory: Path, weights: Path) -> Network:
     network = keep_layers(Network(encoder_directory, intents_of(state), dropout=0.0, attention="eager"), sorted(layers))
     network.load_state_dict(state)
     return network.eval()
-
-
-def soft_loss(ours: Tensor, theirs: Tensor, temperature: float) -> Tensor:
-    """The divergence of the teacher's logits `[n, k]` from ours, both softened, in nats a post.
-
-    Times the temperature squared, so that its gradient weighs the same at any temperature (arXiv 1503.02531).
-    """
-    said, wanted = (nn.functional.log_softmax(logits / temperature, dim=1) for logits in (ours, theirs))
-    return nn.functional.kl_div(said, wanted, reduction="batchmean", log_target=True) * temperature**2
-
-
-def distillation_loss(teacher: Network, recipe: Recipe, student: StudentRecipe) -> Objective:
-    """The objective of a student: what the teacher says of the same batch, and the true labels with their share."""
-    of_labels, intent_weight = label_loss(recipe.finetune), recipe.finetune.intent_loss_weight
-
-    @torch.no_grad()
-    def ask_teacher(batch: Batch) -> tuple[Tensor, Tensor]:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.finetune.bf16):
-            route, intent = teacher(batch.input_ids, batch.attention_mask, batch.token_type_ids)
-        return route.float(), intent.float()
-
-    def loss(route: Tensor, intent: Tensor, batch: Batch) -> Tensor:
-        their_route, their_intent = ask_teacher(batch)
-        said = soft_loss(route, their_route, student.temperature)
-        said = said + intent_weight * soft_loss(intent, their_intent, student.temperature)
-        return (1 - student.label_share) * said + student.label_share * of_labels(route, intent, batch)
-
-    return loss
 
 
 def student_directory(student: StudentRecipe, teacher_directory: Path) -> Path:
@@ -145,7 +109,13 @@ def distill(
     examples = [make_example(post, splits.taxonomy) for post in watch(posts, "rendering", len(posts))]
     held = [make_example(post, splits.taxonomy) for post in splits.part("development")]
     encoder = read_encoder(recipe, encoder_directory)
-    objective = distillation_loss(teacher, recipe, student)
+    objective = distillation_loss(
+        [teacher],
+        label_loss(recipe.finetune, examples),
+        settings=recipe.finetune,
+        temperature=student.temperature,
+        label_share=student.label_share,
+    )
     run = Run(settings, recipe.seed, network, encoder=encoder, examples=examples, objective=objective)
     made = train_to_end(run, held, directory, Watched(watch, "teaching the student", CHECKPOINT_EVERY_S))
     return Student(directory / BEST_FILE, made.best_epoch, made.history)

@@ -15,7 +15,7 @@ from tests.training.tiny_encoder import READING, write_encoder
 from tests.training.tiny_posts import SHARES, tiny_posts
 from tests.training.whole_run import WholeRun, make_whole_run
 from training.export import export_fp32
-from training.finetune import Finetuned, finetune
+from training.members import Finetuned, finetune
 from training.network import Network, load_network
 from training.quantize import quantize_int8
 from training.recipe import DataRecipe, EncoderRecipe, FinetuneRecipe, Recipe

@@ -14,12 +14,12 @@ from tests.training.whole_run import WholeRun
 from training.__main__ import main
 from training.card import END_MARK, START_MARK
 from training.export import FP32_FILE
-from training.finetune import AVERAGE_FILE, Finetuned
+from training.members import AVERAGE_FILE, Finetuned
 from training.plane_page import JSON_FILE, MARKS, read_plane, render_tables
 from training.recipe import Recipe, recipe_toml
 
 ROOT = Path(__file__).parents[2]
-VERBS = ("run", "figures", "distill", "plane")
+VERBS = ("run", "seeds", "curve", "figures", "distill", "plane")
 
 
 @pytest.mark.parametrize("verb", VERBS)

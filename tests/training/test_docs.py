@@ -26,7 +26,8 @@ def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]
         elif isinstance(field.default, str):
             yield f"{prefix}{name}", f"`{field.default}`"
         elif isinstance(field.default, float):
-            yield f"{prefix}{name}", f"{field.default:.10f}".rstrip("0")
+            whole, _, rest = f"{field.default:.10f}".partition(".")
+            yield f"{prefix}{name}", f"{whole}.{rest.rstrip('0') or 0}"
         else:
             yield f"{prefix}{name}", str(field.default).lower()
 
@@ -49,5 +50,5 @@ def test_every_option_of_a_run_is_explained(capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(SystemExit):
         main(["run", "--help"])
     options = set(re.findall(r"^  (--[\w-]+)", capsys.readouterr().out, re.M)) - {"--runs"}
-    assert options == {"--recipe", "--out", "--fresh", "--no-tracking", "--measure"}
+    assert options == {"--recipe", "--out", "--fresh", "--no-tracking", "--measure", "--dry-run"}
     assert all(option in DOCS for option in options)

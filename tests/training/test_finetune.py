@@ -15,16 +15,8 @@ from data.post import LabelledPost
 from data.splits import Splits
 from data.taxonomy import BUILT_IN
 from training.errors import DivergedError
-from training.finetune import (
-    BEST_FILE,
-    CHECKPOINT_FILE,
-    Finetuned,
-    Member,
-    average_weights,
-    finetune,
-    save_atomically,
-    warmup_then_linear,
-)
+from training.finetune import BEST_FILE, CHECKPOINT_FILE, Member, save_atomically, warmup_then_linear
+from training.members import Finetuned, average_weights, finetune
 from training.network import build_network
 from training.recipe import Recipe
 
@@ -45,7 +37,7 @@ class Watcher:
 
     def __call__(self, items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
         for item in items:
-            if what.startswith("fine-tuning"):
+            if what.startswith(("fine-tuning", "teaching")):
                 if self.steps == self.at:
                     raise CutOffError
                 self.steps += 1

@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from data.progress import unwatched
 from data.splits import Splits
-from training.finetune import finetune
 from training.history import Epoch, Follower, read_history, write_history
+from training.members import finetune
 from training.recipe import Recipe
 
 Item = TypeVar("Item")

@@ -9,8 +9,8 @@ import pytest
 from data.splits import Splits
 from training.environment import git_commit
 from training.errors import ExportError
-from training.finetune import Finetuned
 from training.gates import Comparison, compare
+from training.members import Finetuned
 from training.pipeline import export, make_bundle
 from training.quantize import EXCLUSIONS
 from training.recipe import Gates, Recipe

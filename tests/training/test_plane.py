@@ -21,7 +21,7 @@ from tests.training.tiny_encoder import READING
 from training.batches import SIZES
 from training.errors import TrainingError
 from training.export import FP32_FILE
-from training.finetune import AVERAGE_FILE, Finetuned
+from training.members import AVERAGE_FILE, Finetuned
 from training.pipeline import INT8_FILE
 from training.plane import BATCHED, Measured, Plane, mark_front, plane_of_run
 from training.recipe import Recipe

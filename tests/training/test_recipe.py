@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.taxonomy import ROUTES
 from training.errors import RecipeError
 from training.recipe import (
     DEFAULT_RECIPE,
     MAX_MEMBERS,
     MAX_SEED,
+    DistillationRecipe,
     EncoderRecipe,
     FinetuneRecipe,
     Gates,
@@ -76,7 +78,10 @@ recipes = st.builds(
         noise=shares,
         bf16=st.booleans(),
         vocabulary=st.sampled_from(["trained", "frozen"]),
+        class_weights=st.sampled_from(["none", "balanced"]) | st.dictionaries(st.sampled_from(ROUTES), positive),
+        r_drop=shares,
     ),
+    distillation=st.builds(DistillationRecipe, teacher=st.text(min_size=1), temperature=positive, label_share=shares),
     gates=st.builds(Gates, max_route_flips_share=shares, max_augrc_loss_points=shares),
 )
 
@@ -197,4 +202,78 @@ def test_a_missing_recipe_is_answered_with_one_that_there_is(tmp_path: Path) -> 
     assert str(caught.value) == (
         f"The recipe {path} could not be read: No such file or directory. Wanted a TOML file. "
         "Give one with --recipe, for example training/recipes/default.toml."
+    )
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_recipe_extends_another_field_by_field(tmp_path: Path) -> None:
+    base = write(tmp_path / "base.toml", WRITTEN)
+    own = write(tmp_path / "own" / "mine.toml", 'extends = "../base.toml"\nseed = 7\n[finetune]\nepochs = 5\n')
+    under, over = read_recipe(base), read_recipe(own)
+    assert (over.seed, over.finetune.epochs) == (7, 5)
+    assert over == under.model_copy(
+        update={"seed": 7, "finetune": under.finetune.model_copy(update={"epochs": 5})},
+    )
+
+
+def test_lists_are_replaced_as_a_whole(tmp_path: Path) -> None:
+    write(tmp_path / "base.toml", WRITTEN + '[data]\norigin = "ours"\nlimits = ["One.", "Two."]\n')
+    own = write(tmp_path / "mine.toml", 'extends = "base.toml"\n[data]\nlimits = ["Three."]\n')
+    assert (read_recipe(own).data.origin, read_recipe(own).data.limits) == ("ours", ("Three.",))
+
+
+def test_a_chain_of_recipes_is_followed_to_its_end_and_the_nearest_counts(tmp_path: Path) -> None:
+    write(tmp_path / "base.toml", WRITTEN)
+    write(tmp_path / "middle.toml", 'extends = "base.toml"\nseed = 1\nname = "middle"\n')
+    own = write(tmp_path / "mine.toml", 'extends = "middle.toml"\nseed = 2\n')
+    assert (read_recipe(own).name, read_recipe(own).seed) == ("middle", 2)
+
+
+@given(recipe=recipes, seed=st.integers(0, MAX_SEED))
+def test_the_resolved_copy_of_a_recipe_that_extends_another_stands_alone(
+    recipe: Recipe, seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    home = tmp_path_factory.getbasetemp()
+    write(home / "under.toml", recipe_toml(recipe))
+    own = read_recipe(write(home / "over.toml", f'extends = "under.toml"\nseed = {seed}\n'))
+    assert own == recipe.model_copy(update={"seed": seed})
+    assert read_recipe(write(home / "alone" / "recipe.toml", recipe_toml(own))) == own
+
+
+def test_a_recipe_that_extends_itself_by_others_is_refused_with_the_way(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.toml", tmp_path / "two.toml"
+    write(two, 'extends = "one.toml"\n')
+    assert refused(one, 'extends = "two.toml"\n') == (
+        f"The recipe {one} extends itself: {one} -> {two} -> {one}. Wanted a chain that ends. "
+        f"Correct `extends` in {two}: the path of a recipe, from the directory of that file."
+    )
+
+
+def test_a_recipe_that_extends_a_missing_one_is_refused_with_who_asked_for_it(tmp_path: Path) -> None:
+    own = tmp_path / "mine.toml"
+    assert refused(own, 'extends = "gone.toml"\n') == (
+        f"The recipe {tmp_path / 'gone.toml'}, which {own} extends, could not be read: No such file or directory. "
+        f"Wanted a TOML file. Correct `extends` in {own}: the path of a recipe, from the directory of that file."
+    )
+
+
+def test_a_recipe_that_extends_no_path_is_refused(tmp_path: Path) -> None:
+    own = tmp_path / "mine.toml"
+    assert refused(own, "extends = 3\n") == (
+        f"The recipe {own} extends 3. Wanted the path of a TOML file. "
+        f"Correct `extends` in {own}: the path of a recipe, from the directory of that file."
+    )
+
+
+def test_what_does_not_fit_is_told_with_the_recipe_that_it_may_come_from(tmp_path: Path) -> None:
+    base = write(tmp_path / "base.toml", WRITTEN.replace("epochs = 3", "epochs = 0", 1))
+    own = tmp_path / "mine.toml"
+    assert refused(own, 'extends = "base.toml"\n') == (
+        f"The recipe {own}, which extends {base}, does not fit: finetune.epochs is 0, input should be greater than "
+        "or equal to 1. Compare it with training/recipes/default.toml."
     )

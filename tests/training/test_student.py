@@ -17,10 +17,11 @@ from models.classifier import Classifier
 from tests.training.tiny_encoder import LAYERS, READING
 from training.errors import RecipeError
 from training.export import difference, export_fp32
-from training.finetune import Finetuned
+from training.members import Finetuned
 from training.network import Network, load_network
+from training.objectives import soft_loss
 from training.recipe import DEFAULT_STUDENT, Recipe, StudentRecipe, read_student_recipe
-from training.student import Student, distill, keep_layers, load_student, soft_loss, student_directory
+from training.student import Student, distill, keep_layers, load_student, student_directory
 
 HALF = StudentRecipe(layers=(1,), epochs=2, learning_rate=5e-3, temperature=2.0, label_share=0.3)
 Item = TypeVar("Item")

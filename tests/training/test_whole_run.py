@@ -27,9 +27,10 @@ from tests.data.own_taxonomy import OWN
 from tests.training.stores import quietly
 from tests.training.test_finetune import read_weights, same
 from tests.training.whole_run import WholeRun
-from training.finetune import AVERAGE_FILE, CHECKPOINT_FILE
+from training.finetune import CHECKPOINT_FILE
 from training.golden import GOLDEN_POSTS
 from training.history import read_history
+from training.members import AVERAGE_FILE
 from training.pipeline import make_bundle, run_directory
 from training.recipe import Recipe, read_recipe
 from training.tracking.store import EXPERIMENT

@@ -1,0 +1,200 @@
+"""The verbs `seeds`, `search` and `curve`: their options, what they do, and the JSON that each ends with."""
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from data.dependencies import needs_group
+from data.output import whole_file
+from data.progress import progress_bar
+
+if TYPE_CHECKING:
+    from training.tracking.port import Track
+
+OBJECTIVES = ("macro_f1", "automatic_share")
+Say = Callable[[str], None]
+
+
+class Run(Protocol):
+    """What a verb does."""
+
+    def __call__(self, arguments: argparse.Namespace, say: Say) -> dict[str, object]:
+        """The JSON object that the command ends with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """A verb: what its help says, what it adds to the options of a recipe, and what it does."""
+
+    what: str
+    description: str
+    examples: str
+    add: Callable[[argparse.ArgumentParser], None]
+    run: Run
+
+
+def _shares(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of shares; wanted such as 0.25,0.5,0.75,1") from None
+
+
+def _minutes(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text} is no budget; wanted minutes above 0")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is too few; wanted at least 1")
+    return value
+
+
+def _add_seeds_and_out(verb: argparse.ArgumentParser, out: str) -> None:
+    verb.add_argument("--seeds", type=int, default=3, metavar="N", help="how many, from the recipe's (%(default)s)")
+    verb.add_argument("--out", type=Path, default=Path(out), metavar="DIR", help="of the figures (%(default)s)")
+
+
+def _add_seeds(verb: argparse.ArgumentParser) -> None:
+    """Adds how many seeds, and the recipe to hold against."""
+    _add_seeds_and_out(verb, "build/seeds")
+    verb.add_argument("--against", type=Path, metavar="RECIPE", help="another recipe, trained with the same seeds")
+
+
+def _add_search(verb: argparse.ArgumentParser) -> None:
+    """Adds the space, the budget and the objective."""
+    add = verb.add_argument
+    add("--space", type=Path, default=Path("training/recipes/space.toml"), help="what may change (%(default)s)")
+    add("--budget-minutes", type=_minutes, required=True, metavar="M", help="of training, all sittings together")
+    add("--trials", type=_count, metavar="N", help="stop after so many trials, all sittings together")
+    add("--objective", choices=OBJECTIVES, default=OBJECTIVES[0], help="on the development part (%(default)s)")
+    add("--no-tracking", action="store_true", help="keep nothing in MLflow")
+
+
+def _add_curve(verb: argparse.ArgumentParser) -> None:
+    """Adds the shares and how many seeds."""
+    _add_seeds_and_out(verb, "build/curve")
+    shares = [0.25, 0.5, 0.75, 1.0]
+    verb.add_argument("--shares", type=_shares, default=shares, metavar="A,B,...", help="0.25,0.5,0.75,1 if not given")
+
+
+def _write(content: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as file:
+        file.write(json.dumps(content, indent=1) + "\n")
+
+
+def _run_seeds(arguments: argparse.Namespace, say: Say) -> dict[str, object]:
+    """What the seed alone moves, and whether another recipe moves more."""
+    with needs_group("train", "Training with several seeds"):
+        from training.experiments.seeds import as_text, fit_seeds, summarise
+        from training.recipe import read_recipe
+    recipe = read_recipe(arguments.recipe)
+    other = read_recipe(arguments.against) if arguments.against else None
+    if other:  # the same seeds, whatever its own is: they are paired
+        other = other.model_copy(update={"seed": recipe.seed})
+    fits = fit_seeds(recipe, arguments.seeds, runs=arguments.runs, watch=progress_bar, say=say)
+    others = fit_seeds(other, arguments.seeds, runs=arguments.runs, watch=progress_bar, say=say) if other else []
+    summary = summarise(fits, others)
+    say(as_text(recipe.name, other.name if other else None, len(fits), summary))
+    file = arguments.out / "seeds.json"
+    runs = {"runs": [asdict(each) for each in fits], "against_runs": [asdict(each) for each in others]}
+    _write({"recipe": recipe.name, "against": other and other.name, "figures": summary, **runs}, file)
+    figure = summary["macro_f1"]
+    gain = figure.get("gain")
+    return {"out": str(file), "seeds": [each.seed for each in fits], **figure["spread"], "gain": gain}
+
+
+def _run_search(arguments: argparse.Namespace, say: Say) -> dict[str, object]:
+    """The best recipe that was found, as a file that `run` takes."""
+    with needs_group("search", "Searching for a better recipe"):
+        from training.experiments.search import search
+        from training.experiments.space import read_space
+        from training.recipe import read_recipe
+        from training.tracking.port import untracked
+        from training.tracking.run import MlflowTracker
+    recipe = read_recipe(arguments.recipe)
+    track: Track = untracked if arguments.no_tracking else MlflowTracker(say)
+    found = search(
+        recipe,
+        read_space(arguments.space, recipe),
+        budget_s=60 * arguments.budget_minutes,
+        trials=arguments.trials,
+        objective=arguments.objective,
+        runs=arguments.runs,
+        track=track,
+        watch=progress_bar,
+        say=say,
+    )
+    say(
+        f"The best of {found.ended} trials ({found.pruned} more given up early): {arguments.objective} "
+        f"{found.value:.4f}, the first had {found.start:.4f}. The best of many looks better than it is; "
+        "see whether it is more than noise:\n"
+        f"  python -m training seeds --recipe {arguments.recipe} --against {found.best_file}\n"
+        f"What was tried: {found.page}"
+    )
+    return {
+        "recipe": str(found.best_file),
+        "page": str(found.page),
+        arguments.objective: found.value,
+        "first": found.start,
+        "complete": found.ended,
+        "pruned": found.pruned,
+        "seconds": round(found.seconds, 1),
+    }
+
+
+def _run_curve(arguments: argparse.Namespace, say: Say) -> dict[str, object]:
+    """The learning curve as figures and page, and the answer in words."""
+    with needs_group("train", "Measuring a learning curve"):
+        from training.experiments.curve import answer, as_json, measure_curve
+        from training.experiments.pages import write_curve
+        from training.recipe import read_recipe
+    recipe = read_recipe(arguments.recipe)
+    curve = measure_curve(recipe, arguments.shares, arguments.seeds, runs=arguments.runs, watch=progress_bar, say=say)
+    words, outlooks = answer(curve)
+    say(words)
+    content = as_json(curve, outlooks, words)
+    _write(content, arguments.out / "curve.json")
+    write_curve(curve, outlooks, arguments.out / "curve.html")
+    gain = content["gain_as_they_come"]
+    return {"out": str(arguments.out), "answer": words, "gain_as_they_come": gain}
+
+
+EXPERIMENTS = {
+    "seeds": Experiment(
+        "train a recipe with several seeds: what the seed alone moves",
+        "Fine-tune the same recipe with several seeds and say how far their figures spread on the development part,\n"
+        "and which gain over it would be more than noise; with --against, whether another recipe's is.",
+        "  python -m training seeds\n  python -m training seeds --recipe my-recipe.toml --seeds 5\n"
+        "  python -m training seeds --recipe my-recipe.toml --against other-recipe.toml\n",
+        _add_seeds,
+        _run_seeds,
+    ),
+    "search": Experiment(
+        "search for better numbers of a recipe within a time budget",
+        "Try recipes of a space (Optuna: TPE, median rule) and write the best as a recipe that `run` takes.\n"
+        "A search that was cut off, however hard, goes on when the same command is given again.",
+        "  python -m training search --budget-minutes 120\n"
+        "  python -m training search --recipe my-recipe.toml --space my-space.toml --budget-minutes 240 --trials 30\n",
+        _add_search,
+        _run_search,
+    ),
+    "curve": Experiment(
+        "would 500 more labels help, and of which class?",
+        "Fine-tune on growing parts of the training posts, fit a power law to the errors of each class, and say what\n"
+        "500 more labels would bring, or that this cannot be told.",
+        "  python -m training curve\n"
+        "  python -m training curve --recipe my-recipe.toml --shares 0.25,0.5,0.75,1 --seeds 3\n",
+        _add_curve,
+        _run_curve,
+    ),
+}
+"""The verbs by name."""

@@ -1,0 +1,207 @@
+"""The networks of a run: members trained side by side, and the one model that they become.
+
+Several members start from the same weights and see the posts in other orders with other dropout; the mean of their
+weights is the model ("model soup", Wortsman et al. 2022, arXiv 2203.05482, uniform). It costs nothing at serving
+time; what it brought on posts of another kind than the trained ones stands in `training/LOG.md`. Where the recipe says
+so they teach one more network what they say together instead, and that one is the model.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+
+from data.post import LabelledPost
+from data.progress import Watch, unwatched
+from data.taxonomy import BUILT_IN, Taxonomy
+from training.development import measure
+from training.examples import Encoder, Example, make_example, order_batches
+from training.finetune import BEST_FILE, CHECKPOINT_EVERY_S, Member, Run, Watched, save_atomically, train_to_end
+from training.history import Follower, TellEpoch, untold
+from training.network import build_network
+from training.objectives import Objective, distillation_loss, label_loss
+from training.processes import work_side_by_side
+from training.recipe import MAX_MEMBERS, Recipe
+from training.teachers import find_teachers, load_teachers
+
+AVERAGE_FILE = "average.pt"
+TAUGHT = "taught"
+"""Where the network is kept that the members teach."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finetuned:
+    """The mean of the members' weights (`weights`, a state dict file), its development figures, and the members'.
+
+    Where the members taught one more network it stands after them, and `weights` are its own.
+    """
+
+    weights: Path
+    macro_f1: float
+    accuracy: float
+    intent_accuracy: float
+    members: tuple[Member, ...]
+
+    @property
+    def seconds(self) -> float:
+        """The members' training times added up, over all sittings; side by side they overlap."""
+        return sum(member.history[-1].seconds for member in self.members)
+
+
+def average_weights(files: Sequence[Path], average: Path) -> Path:
+    """The path `average`, which then holds the mean of the state dicts in `files`."""
+    states = [torch.load(file, weights_only=True) for file in files]
+    mean = {name: torch.stack([state[name].float() for state in states]).mean(0) for name in states[0]}
+    save_atomically({name: value.to(states[0][name].dtype) for name, value in mean.items()}, average)
+    return average
+
+
+@dataclass(frozen=True, slots=True)
+class MemberWork:
+    """The training of one member as a piece of work that any process can do."""
+
+    recipe: Recipe
+    number: int
+    intents: int
+    encoder_directory: Path
+    examples: tuple[Example, ...]
+    development: tuple[Example, ...]
+    directory: Path
+    checkpoint_every_s: float
+    teachers: tuple[Path, ...]
+
+    def _objective(self) -> Objective:
+        settings, distillation = self.recipe.finetune, self.recipe.distillation
+        of_labels = label_loss(settings, self.examples)
+        if not self.teachers:
+            return of_labels
+        return distillation_loss(
+            load_teachers(self.encoder_directory, self.teachers, self.intents),
+            of_labels,
+            settings=settings,
+            temperature=distillation.temperature,
+            label_share=distillation.label_share,
+        )
+
+    def prepare(self) -> Run:
+        """The training as it stands before its first step."""
+        settings = self.recipe.finetune
+        encoder = read_encoder(self.recipe, self.encoder_directory)
+        start = self.recipe.seed  # all start alike
+        network = build_network(self.encoder_directory, self.intents, dropout=settings.dropout, seed=start)
+        seed = self.recipe.seed * MAX_MEMBERS + self.number
+        return Run(settings, seed, network, encoder=encoder, examples=self.examples, objective=self._objective())
+
+    def __call__(self, watch: Watch) -> Member:
+        """The member, trained on from where its directory says that it is."""
+        members = self.recipe.finetune.members
+        what = f"fine-tuning {self.number + 1} of {members}" if self.number < members else "teaching one network"
+        watched = Watched(watch, what, self.checkpoint_every_s)
+        return train_to_end(self.prepare(), self.development, self.directory, watched)
+
+
+def read_encoder(recipe: Recipe, encoder_directory: Path) -> Encoder:
+    """Rendered pairs to tensors, with the tokenizer of the encoder and the window of the recipe."""
+    return Encoder(Tokenizer.from_file(str(encoder_directory / "tokenizer.json")), recipe.reading.window_tokens)
+
+
+def homes_of(recipe: Recipe, directory: Path) -> list[Path]:
+    """The directories of all networks that a run trains, in order: the members, then the one that they teach."""
+    homes = [directory / f"member-{number}" for number in range(recipe.finetune.members)]
+    return [*homes, directory / TAUGHT] if recipe.distillation.teacher == "members" else homes
+
+
+def member_works(
+    recipe: Recipe,
+    encoder_directory: Path,
+    train: Sequence[LabelledPost],
+    development: Sequence[LabelledPost],
+    homes: Sequence[Path],
+    *,
+    taxonomy: Taxonomy = BUILT_IN,
+    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
+    watch: Watch = unwatched,
+) -> list[MemberWork]:
+    """The trainings of a run, one for each of its `homes`.
+
+    Raises:
+        RecipeError: when the run that is to teach left no weights.
+    """
+    teachers = find_teachers(recipe.distillation)
+    members = tuple(home / BEST_FILE for home in homes[: recipe.finetune.members])
+    examples = tuple(make_example(post, taxonomy) for post in watch(train, "rendering", len(train)))
+    held = tuple(make_example(post, taxonomy) for post in development)
+    return [
+        MemberWork(
+            recipe=recipe,
+            number=number,
+            intents=len(taxonomy.intents),
+            encoder_directory=encoder_directory,
+            examples=examples,
+            development=held,
+            directory=home,
+            checkpoint_every_s=checkpoint_every_s,
+            teachers=teachers if number < len(members) else members,
+        )
+        for number, home in enumerate(homes)
+    ]
+
+
+def _train_members(works: Sequence[MemberWork], processes: int, steps: int, watch: Watch) -> list[Member]:
+    if processes == 1:
+        return [work(watch) for work in works]
+    what = f"fine-tuning {len(works)} members, {processes} at a time"
+    return work_side_by_side(works, processes=processes, watch=watch, what=what, total=steps * len(works))
+
+
+def finetune(
+    recipe: Recipe,
+    encoder_directory: Path,
+    train: Sequence[LabelledPost],
+    development: Sequence[LabelledPost],
+    directory: Path,
+    *,
+    taxonomy: Taxonomy = BUILT_IN,
+    watch: Watch = unwatched,
+    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
+    processes: int = 1,
+    tell: TellEpoch = untold,
+) -> Finetuned:
+    """The fine-tuned weights in `directory`, going on from the checkpoints that an earlier sitting left there.
+
+    `directory` belongs to one recipe, one set of posts and one taxonomy; the caller sees to that. With more than one
+    of `processes` members are trained side by side, the threads of torch shared out among them. `tell` hears of each
+    epoch soon after it has ended, and first of those of earlier sittings.
+
+    Raises:
+        DivergedError: when the loss of an epoch is no finite number.
+        RecipeError: when the networks that are to teach are not there or do not fit.
+    """
+    settings, intents = recipe.finetune, len(taxonomy.intents)
+    encoder = read_encoder(recipe, encoder_directory)
+    homes = homes_of(recipe, directory)
+    works = member_works(
+        recipe,
+        encoder_directory,
+        train,
+        development,
+        homes,
+        taxonomy=taxonomy,
+        checkpoint_every_s=checkpoint_every_s,
+        watch=watch,
+    )
+    examples, held = works[0].examples, works[0].development
+    steps = settings.epochs * len(order_batches(encoder.lengths(examples), settings.batch_posts, recipe.seed, 0))
+    follower = Follower(homes, tell)
+    members = _train_members(
+        works[: settings.members], min(processes, settings.members), steps, follower.watching(watch)
+    )
+    members += [work(follower.watching(watch)) for work in works[settings.members :]]
+    follower.look()
+    kept = homes[settings.members :] or homes
+    weights = average_weights([home / BEST_FILE for home in kept], directory / AVERAGE_FILE)
+    network = build_network(encoder_directory, intents, dropout=settings.dropout, seed=recipe.seed)
+    network.load_state_dict(torch.load(weights, weights_only=True))
+    return Finetuned(weights=weights, members=tuple(members), **measure(network, encoder, held))
