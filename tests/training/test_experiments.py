@@ -29,8 +29,8 @@ from training.experiments.powerlaw import fit_power_law
 from training.experiments.search import STUDY_FILE, search
 from training.experiments.seeds import noise_floor, paired_gain, reseeded, summarise
 from training.experiments.space import Range, changed, read_space
-from training.finetune import AVERAGE_FILE
 from training.history import Epoch
+from training.members import AVERAGE_FILE
 from training.recipe import Recipe, read_recipe, recipe_toml
 
 pytestmark = quietly
