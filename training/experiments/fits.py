@@ -21,8 +21,8 @@ from evaluation.predictions import IntArray
 from models.calibration import FloatArray, probabilities
 from models.policy import RiskBudget
 from training.examples import Encoder, Example, make_example
-from training.finetune import finetune, read_encoder
 from training.history import TellEpoch, untold
+from training.members import finetune, read_encoder
 from training.network import Network, load_network
 from training.pipeline import MEMBERS_AT_A_TIME
 from training.recipe import Recipe

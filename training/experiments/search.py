@@ -9,8 +9,9 @@ recipe that it came from with several seeds (`training.experiments.seeds`), and 
 
 import hashlib
 import statistics
+import time
+import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +25,7 @@ with needs_group("search", "Searching for a better recipe"):
     from optuna.trial import FrozenTrial, TrialState
 
 from training.encoder import find_encoder
+from training.errors import DivergedError
 from training.experiments.fits import Fit, fit, forget_weights
 from training.experiments.space import Choices, Space, changed, value_at
 from training.history import Epoch, TellEpoch
@@ -140,19 +142,23 @@ class _Trials:
                     if epoch.epoch < proposed.finetune.epochs and trial.should_prune():
                         raise optuna.TrialPruned
 
-            with suppress(optuna.TrialPruned):
+            began = time.monotonic()
+            try:
                 made = self._train(proposed, directory, tell)
-                figures = {name: float(getattr(made, name)) for name in OBJECTIVES}
-                tracking.metrics(figures | {f"f1_{route}": f1 for route, f1 in made.route_f1.items()})
-                trial.set_user_attr(_SECONDS, made.seconds)
-                trial.set_user_attr(_FIT, figures)
-                self.study.tell(trial, figures[self._objective])
-                tracking.tags({"state": "complete"})
+            except (optuna.TrialPruned, DivergedError) as given_up:
+                if _SECONDS not in trial.user_attrs:  # it diverged in its first epoch
+                    trial.set_user_attr(_SECONDS, time.monotonic() - began)
                 forget_weights(directory)
+                self.study.tell(trial, state=TrialState.PRUNED)
+                tracking.tags({"state": "diverged" if isinstance(given_up, DivergedError) else "pruned"})
                 return
-            self.study.tell(trial, state=TrialState.PRUNED)
-            tracking.tags({"state": "pruned"})
+            figures = {name: float(getattr(made, name)) for name in OBJECTIVES}
+            tracking.metrics(figures | {f"f1_{route}": f1 for route, f1 in made.route_f1.items()})
+            tracking.tags({"state": "complete"})
+            trial.set_user_attr(_SECONDS, made.seconds)
+            trial.set_user_attr(_FIT, figures)
             forget_weights(directory)
+            self.study.tell(trial, figures[self._objective])
 
     def leaves_room(self, budget_s: float) -> bool:
         """Whether another trial ends within the budget if it takes as long as the median one; the first always may."""
@@ -172,7 +178,8 @@ def _write_page(study: optuna.Study, path: Path) -> None:
             visualization.plot_parallel_coordinate,
             visualization.plot_param_importances,
         ]
-    with whole_file(path) as page:
+    with warnings.catch_warnings(), whole_file(path) as page:
+        warnings.simplefilter("ignore", UserWarning)  # that few trials tell nothing of importance, which the plot shows
         page.write('<!doctype html><html lang="en"><meta charset="utf-8"><title>Search for a better recipe</title>\n')
         for number, plot in enumerate(plots):
             page.write(plot(study).to_html(full_html=False, include_plotlyjs=number == 0))
@@ -183,6 +190,11 @@ def _found(trials: _Trials, recipe: Recipe, home: Path) -> Found:
     study = trials.study
     ended = _ended(study)
     complete = [trial for trial in ended if trial.state == TrialState.COMPLETE]
+    if not complete:
+        raise DivergedError(
+            f"None of the {len(ended)} trials in {home} came to an end: each diverged. Wanted one at least. Lower "
+            "finetune.learning_rate in the recipe and in the space."
+        )
     best = changed(recipe, study.best_trial.params | {"name": f"{recipe.name}-best"})
     with whole_file(home / BEST_FILE) as file:
         file.write(recipe_toml(best))
@@ -217,7 +229,7 @@ def search(
     the budget if it took as long as the median one; seconds and trials of earlier sittings count.
 
     Raises:
-        TrainingError: when a training cannot be done; its kind and message say why.
+        TrainingError: when a training cannot be done, or none came to an end; its kind and message say why.
         SourceError, SplitsError: when the posts or their splits cannot be read.
     """
     splits, encoder = read_parts(recipe), find_encoder(recipe.encoder)

@@ -59,14 +59,11 @@ def _quantile(degrees: int) -> float:
 def noise_floor(values: Sequence[float]) -> dict[str, float]:
     """How far another recipe of the same spread must be ahead to be more than noise at 95 %.
 
-    `of_one_run`: one run of it against one of ours. `of_means`: its mean over as many seeds against our mean (Student,
-    equal spread).
+    `of_one_run`: one run of it against one of ours. `of_means`: its mean over as many seeds against our mean. Student's
+    t, whose degrees of freedom are those of our spread: nothing is known of the other's.
     """
-    n, sd = len(values), spread(values).sd
-    return {
-        "of_one_run": _quantile(n - 1) * sd * np.sqrt(2).item(),
-        "of_means": _quantile(2 * n - 2) * sd * np.sqrt(2 / n).item(),
-    }
+    n, reach = len(values), _quantile(len(values) - 1) * spread(values).sd
+    return {"of_one_run": reach * np.sqrt(2).item(), "of_means": reach * np.sqrt(2 / n).item()}
 
 
 def paired_gain(ours: Sequence[float], theirs: Sequence[float]) -> Gain:
