@@ -32,6 +32,7 @@ _SEED_STRIDE = 1_000_003
 """A prime larger than any number of steps: no two (seed, step) pairs share a seed."""
 
 State = dict[str, Any]
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +182,9 @@ class Run:
 
 def _average(network: Network, decay: float) -> AveragedModel:
     """The moving average of the network's weights; what is frozen is one tensor in both, and left alone."""
-    moving: Callable[[list[Tensor], list[Tensor], int], None] = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch
+    moving: Callable[[Tensors, Tensors, Tensor | int], None] = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch
 
-    def move(averaged: list[Tensor], current: list[Tensor], count: int) -> None:
+    def move(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
         pairs = [pair for pair in zip(averaged, current, strict=True) if pair[0].data_ptr() != pair[1].data_ptr()]
         moving([own for own, _ in pairs], [new for _, new in pairs], count)
 
