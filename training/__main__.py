@@ -16,6 +16,7 @@ from data.splits import SplitsError
 from models.bundle import DEFAULT_BUNDLE, MODEL_FILE, BundleError, load_bundle
 from training.errors import TrainingError
 from training.experiments.commands import EXPERIMENTS
+from training.intent_command import INTENTS, add_intents, run_intents
 from training.promotion.commands import (
     LEDGER_EXAMPLES,
     PROMOTE_EXAMPLES,
@@ -126,6 +127,10 @@ def _add_distill(verbs: _Verbs) -> None:
     student.add_argument("--fresh", action="store_true", help="forget what an earlier sitting left")
 
 
+def _add_intents(verbs: _Verbs) -> None:
+    add_intents(_verb(verbs, "intents", *INTENTS))
+
+
 def _add_plane(verbs: _Verbs) -> None:
     plane = _verb(
         verbs,
@@ -213,6 +218,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_experiments,
         _add_figures,
         _add_distill,
+        _add_intents,
         _add_plane,
         _add_register,
         _add_tell,
@@ -364,6 +370,7 @@ _WORK: dict[str, Callable[[argparse.Namespace], dict[str, object]]] = {
     **{name: partial(experiment.run, say=_say) for name, experiment in EXPERIMENTS.items()},
     "figures": _figures,
     "distill": _distill,
+    "intents": run_intents,
     "plane": _plane,
     "register": _register,
     "tell": _tell,

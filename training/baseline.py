@@ -7,18 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.pipeline import Pipeline, make_pipeline, make_union
-from sklearn.svm import LinearSVC
 
 from data.post import LabelledPost
 from data.rendering import render
 from data.taxonomy import ROUTES
 from evaluation.metrics import accuracy, macro_f1
-
-_MIN_POSTS_PER_TERM = 2
-_REGULARISATION = 0.3
-"""LinearSVC's C, set once and never searched: a yardstick, not a rival."""
+from evaluation.word_counts import word_count_classifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +23,6 @@ class Baseline:
     development_accuracy: float
     calibration_macro_f1: float
     calibration_accuracy: float
-
-
-def _pipeline(seed: int) -> Pipeline:
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=_MIN_POSTS_PER_TERM)
-    characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=_MIN_POSTS_PER_TERM)
-    return make_pipeline(make_union(words, characters), LinearSVC(C=_REGULARISATION, random_state=seed))
 
 
 def _texts(posts: Sequence[LabelledPost]) -> list[str]:
@@ -53,7 +41,7 @@ def train_baseline(
     seed: int,
 ) -> Baseline:
     """The figures of the baseline trained on `train`."""
-    pipeline = _pipeline(seed).fit(_texts(train), _routes(train))
+    pipeline = word_count_classifier(seed).fit(_texts(train), _routes(train))
     figures = []
     for part in (development, calibration):
         true, said = _routes(part), np.asarray(pipeline.predict(_texts(part)), dtype=np.int64)

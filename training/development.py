@@ -1,5 +1,6 @@
 """What a network in training makes of the development part: the figures that stop it and choose its weights."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,33 +13,39 @@ from evaluation.metrics import accuracy, macro_f1
 from training.examples import Encoder, Example
 
 _POSTS_AT_A_TIME = 64
+Logits = np.ndarray[Any, np.dtype[np.float32]]
 
 
 @torch.no_grad()
-def predict_labels(
-    network: nn.Module, encoder: Encoder, examples: Sequence[Example]
-) -> tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[Any, np.dtype[np.int64]]]:
-    """The most likely route and intent of each example, `[n]` and `[n]`."""
+def predict_logits(network: nn.Module, encoder: Encoder, examples: Sequence[Example]) -> tuple[Logits, Logits]:
+    """The route logits `[n, 4]` and the intent logits `[n, k]` of the examples, one or more, their authors seen."""
     network.eval()
     lengths = encoder.lengths(examples)
-    routes, intents = np.zeros(len(examples), dtype=np.int64), np.zeros(len(examples), dtype=np.int64)
     order = sorted(range(len(examples)), key=lambda place: lengths[place])
+    said = []
     for start in range(0, len(order), _POSTS_AT_A_TIME):
         places = order[start : start + _POSTS_AT_A_TIME]
         batch = encoder.batch([examples[place].full for place in places], [(0, 0)] * len(places))
-        route, intent = network(batch.input_ids, batch.attention_mask, batch.token_type_ids)
-        routes[places] = route.argmax(1).numpy()
-        intents[places] = intent.argmax(1).numpy()
+        said.append(network(batch.input_ids, batch.attention_mask, batch.token_type_ids))
+    back = np.argsort(order)
+    routes, intents = (torch.cat(logits).numpy()[back] for logits in zip(*said, strict=True))
     return routes, intents
 
 
-def measure(network: nn.Module, encoder: Encoder, examples: Sequence[Example]) -> dict[str, float]:
-    """Macro-F1 and accuracy of the routes and accuracy of the intents over `examples`."""
-    routes, intents = predict_labels(network, encoder, examples)
-    true_routes = np.array([each.route for each in examples], dtype=np.int64)
-    true_intents = np.array([each.intent for each in examples], dtype=np.int64)
+def measure(network: nn.Module, encoder: Encoder, examples: Sequence[Example], *, routed: bool) -> dict[str, float]:
+    """Macro-F1 and accuracy of the routes, or of the intents where nothing is `routed`; accuracy of the intents.
+
+    Not a number without examples: an intent task may hold nothing out.
+    """
+    if not examples:
+        return dict.fromkeys(("macro_f1", "accuracy", "intent_accuracy"), math.nan)
+    route_logits, intent_logits = predict_logits(network, encoder, examples)
+    intents = np.array([each.intent for each in examples], dtype=np.int64), intent_logits.argmax(1)
+    routes = np.array([each.route for each in examples], dtype=np.int64), route_logits.argmax(1)
+    true, said = routes if routed else intents
+    names = ROUTES if routed else [str(place) for place in range(intent_logits.shape[1])]
     return {
-        "macro_f1": macro_f1(true_routes, routes, ROUTES),
-        "accuracy": accuracy(true_routes, routes),
-        "intent_accuracy": accuracy(true_intents, intents),
+        "macro_f1": macro_f1(true, said, names),
+        "accuracy": accuracy(true, said),
+        "intent_accuracy": accuracy(*intents),
     }

@@ -3,6 +3,7 @@
 TrainingError
 ├── RecipeError      the recipe is missing or does not fit
 ├── SpaceError       what a search may change is missing or does not fit the recipe
+├── TextsError       a file of texts with intents does not fit
 ├── EncoderError     no place has the pretrained weights
 ├── DivergedError    the loss is no number any more
 ├── WorkLostError    a process that trained was ended from outside
@@ -25,6 +26,10 @@ class RecipeError(TrainingError):
 
 class SpaceError(TrainingError):
     """What a search may change cannot be followed: missing, not TOML, or no field or value of a recipe."""
+
+
+class TextsError(TrainingError):
+    """A file of texts with their intents that has a line which does not fit."""
 
 
 class EncoderError(TrainingError):

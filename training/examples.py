@@ -119,11 +119,11 @@ class Encoder:
 
     def lengths(self, examples: Sequence[Example]) -> list[int]:
         """Tokens of each example with its author."""
-        return [len(self._tokenizer.encode(each.full.text, each.full.context).ids) for each in examples]
+        return [len(self._tokenizer.encode(each.full.text, each.full.context or None).ids) for each in examples]
 
     def batch(self, pairs: Sequence[Rendered], labels: Sequence[tuple[int, int]]) -> Batch:
         """The padded batch of rendered pairs with their labels (route, intent)."""
-        encoded = [self._tokenizer.encode(pair.text, pair.context) for pair in pairs]
+        encoded = [self._tokenizer.encode(pair.text, pair.context or None) for pair in pairs]
         longest = max(len(each.ids) for each in encoded)
 
         def padded(rows: list[list[int]]) -> Tensor:

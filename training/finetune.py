@@ -153,21 +153,22 @@ class Run:
         self.progress.epoch_loss += loss.item()
 
     def close_epoch(self, development: Sequence[Example], best: Path) -> None:
-        """Measures the averaged weights and keeps them where they are the best so far."""
+        """Measures the averaged weights and keeps them where they are the best so far, or nothing can tell."""
         if not math.isfinite(self.progress.epoch_loss):
             raise DivergedError(
                 f"Training in {best.parent} diverged: the loss of epoch {len(self.progress.history) + 1} is "
                 f"{self.progress.epoch_loss}, wanted a finite number. Lower finetune.learning_rate in the recipe and "
                 "start with --fresh."
             )
-        figures = measure(self.average.module, self.encoder, development)
+        figures = measure(self.average.module, self.encoder, development, routed=self.settings.trains_routes)
         epoch = Epoch(
             epoch=self.progress.step // self.steps_per_epoch,
             loss=self.progress.epoch_loss / self.steps_per_epoch,
             seconds=self.progress.seconds,
             **figures,
         )
-        if not self.progress.history or epoch.macro_f1 > max(each.macro_f1 for each in self.progress.history):
+        earlier = [each.macro_f1 for each in self.progress.history]
+        if not development or not earlier or epoch.macro_f1 > max(earlier):
             save_atomically(self.average.module.state_dict(), best)
             self.progress.best_epoch = epoch.epoch
         self.progress.history.append(epoch)

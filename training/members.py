@@ -116,13 +116,12 @@ def homes_of(recipe: Recipe, directory: Path) -> list[Path]:
 def member_works(
     recipe: Recipe,
     encoder_directory: Path,
-    train: Sequence[LabelledPost],
-    development: Sequence[LabelledPost],
+    examples: tuple[Example, ...],
+    held: tuple[Example, ...],
     homes: Sequence[Path],
     *,
-    taxonomy: Taxonomy = BUILT_IN,
+    intents: int,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
-    watch: Watch = unwatched,
 ) -> list[MemberWork]:
     """The trainings of a run, one for each of its `homes`.
 
@@ -131,13 +130,11 @@ def member_works(
     """
     teachers = find_teachers(recipe.distillation)
     members = tuple(home / BEST_FILE for home in homes[: recipe.finetune.members])
-    examples = tuple(make_example(post, taxonomy) for post in watch(train, "rendering", len(train)))
-    held = tuple(make_example(post, taxonomy) for post in development)
     return [
         MemberWork(
             recipe=recipe,
             number=number,
-            intents=len(taxonomy.intents),
+            intents=intents,
             encoder_directory=encoder_directory,
             examples=examples,
             development=held,
@@ -169,30 +166,51 @@ def finetune(
     processes: int = 1,
     tell: TellEpoch = untold,
 ) -> Finetuned:
+    """What `finetune_examples` makes of these posts, labelled by `taxonomy`."""
+    return finetune_examples(
+        recipe,
+        encoder_directory,
+        tuple(make_example(post, taxonomy) for post in watch(train, "rendering", len(train))),
+        tuple(make_example(post, taxonomy) for post in development),
+        directory,
+        intents=len(taxonomy.intents),
+        watch=watch,
+        checkpoint_every_s=checkpoint_every_s,
+        processes=processes,
+        tell=tell,
+    )
+
+
+def finetune_examples(
+    recipe: Recipe,
+    encoder_directory: Path,
+    examples: tuple[Example, ...],
+    held: tuple[Example, ...],
+    directory: Path,
+    *,
+    intents: int,
+    watch: Watch = unwatched,
+    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
+    processes: int = 1,
+    tell: TellEpoch = untold,
+) -> Finetuned:
     """The fine-tuned weights in `directory`, going on from the checkpoints that an earlier sitting left there.
 
-    `directory` belongs to one recipe, one set of posts and one taxonomy; the caller sees to that. With more than one
-    of `processes` members are trained side by side, the threads of torch shared out among them. `tell` hears of each
-    epoch soon after it has ended, and first of those of earlier sittings.
+    `directory` belongs to one recipe, one set of examples and one list of `intents`; the caller sees to that. The
+    epoch that does best on `held` counts, the last where nothing is held. With more than one of `processes` members are
+    trained side by side, the threads of torch shared out among them. `tell` hears of each epoch soon after it has
+    ended, and first of those of earlier sittings.
 
     Raises:
         DivergedError: when the loss of an epoch is no finite number.
         RecipeError: when the networks that are to teach are not there or do not fit.
     """
-    settings, intents = recipe.finetune, len(taxonomy.intents)
+    settings = recipe.finetune
     encoder = read_encoder(recipe, encoder_directory)
     homes = homes_of(recipe, directory)
     works = member_works(
-        recipe,
-        encoder_directory,
-        train,
-        development,
-        homes,
-        taxonomy=taxonomy,
-        checkpoint_every_s=checkpoint_every_s,
-        watch=watch,
+        recipe, encoder_directory, examples, held, homes, intents=intents, checkpoint_every_s=checkpoint_every_s
     )
-    examples, held = works[0].examples, works[0].development
     steps = settings.epochs * len(order_batches(encoder.lengths(examples), settings.batch_posts, recipe.seed, 0))
     follower = Follower(homes, tell)
     members = _train_members(
@@ -204,4 +222,5 @@ def finetune(
     weights = average_weights([home / BEST_FILE for home in kept], directory / AVERAGE_FILE)
     network = build_network(encoder_directory, intents, dropout=settings.dropout, seed=recipe.seed)
     network.load_state_dict(torch.load(weights, weights_only=True))
-    return Finetuned(weights=weights, members=tuple(members), **measure(network, encoder, held))
+    figures = measure(network, encoder, held, routed=settings.trains_routes)
+    return Finetuned(weights=weights, members=tuple(members), **figures)

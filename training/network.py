@@ -29,13 +29,18 @@ class Network(nn.Module):
         self.route = nn.Linear(width, len(ROUTES))
         self.intent = nn.Linear(width, intents)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Route logits `[n, 4]` and intent logits `[n, k]`; padding (mask 0) does not count."""
+    def pool(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:
+        """The mean `[n, d]` of the last hidden states of each text; padding (mask 0) does not count."""
         hidden = self.encoder(
             input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids
         ).last_hidden_state
         mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
-        pooled = self.dropout((hidden * mask).sum(1) / mask.sum(1))
+        pooled: Tensor = (hidden * mask).sum(1) / mask.sum(1)
+        return pooled
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Route logits `[n, 4]` and intent logits `[n, k]`."""
+        pooled = self.dropout(self.pool(input_ids, attention_mask, token_type_ids))
         return self.route(pooled), self.intent(pooled)
 
     def token_embeddings(self) -> nn.Parameter:

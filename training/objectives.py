@@ -34,6 +34,15 @@ def route_weights(class_weights: ClassWeights, routes: Sequence[int]) -> Tensor:
     return torch.tensor(np.where(posts > 0, weights, 1.0), dtype=torch.float32)
 
 
+def _of_heads(route: Tensor, intent: Tensor, settings: FinetuneRecipe) -> Tensor:
+    """What both heads lose, by their weights.
+
+    A route head that weighs nothing gets no gradient at all: one of zero would have AdamW shrink it.
+    """
+    of_intent = settings.intent_loss_weight * intent
+    return settings.route_loss_weight * route + of_intent if settings.trains_routes else of_intent
+
+
 def label_loss(settings: FinetuneRecipe, examples: Sequence[Example]) -> Objective:
     """The objective of fine-tuning: cross-entropy of the true route, and with its weight that of the true intent.
 
@@ -48,7 +57,7 @@ def label_loss(settings: FinetuneRecipe, examples: Sequence[Example]) -> Objecti
     def loss(route: Tensor, intent: Tensor, batch: Batch) -> Tensor:
         errors = nn.functional.cross_entropy(route + believed, batch.routes, reduction="none")
         of_intent = nn.functional.cross_entropy(intent, batch.intents)
-        return (weights[batch.routes] * errors).mean() + settings.intent_loss_weight * of_intent
+        return _of_heads((weights[batch.routes] * errors).mean(), of_intent, settings)
 
     return loss
 
@@ -91,8 +100,8 @@ def distillation_loss(
 
     def loss(route: Tensor, intent: Tensor, batch: Batch) -> Tensor:
         their_route, their_intent = ask_teachers(batch)
-        said = soft_loss(route, their_route, temperature)
-        said = said + settings.intent_loss_weight * soft_loss(intent, their_intent, temperature)
+        of_route, of_intent = soft_loss(route, their_route, temperature), soft_loss(intent, their_intent, temperature)
+        said = _of_heads(of_route, of_intent, settings)
         return (1 - label_share) * said + label_share * of_labels(route, intent, batch)
 
     return loss
@@ -117,7 +126,7 @@ def r_drop_loss(of_once: Objective, settings: FinetuneRecipe) -> Objective:
     """`of_once` over both readings of `twice` a batch, and with the weight of the recipe how far they disagree."""
 
     def loss(route: Tensor, intent: Tensor, batch: Batch) -> Tensor:
-        apart = disagreement(route) + settings.intent_loss_weight * disagreement(intent)
+        apart = _of_heads(disagreement(route), disagreement(intent), settings)
         return of_once(route, intent, batch) + settings.r_drop * apart
 
     return loss

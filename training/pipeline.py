@@ -38,7 +38,7 @@ from training.candidates import Candidate, Proven, measure_candidate, prove
 from training.card import render_card
 from training.encoder import find_encoder
 from training.environment import git_commit, installed, machine
-from training.errors import ExportError, TrainingError
+from training.errors import ExportError, RecipeError, TrainingError
 from training.export import difference, export_fp32
 from training.figures import learning_curve
 from training.gates import Comparison, compare
@@ -105,8 +105,14 @@ def read_parts(recipe: Recipe) -> Splits:
     """The posts of `recipe` in their parts, labelled by its taxonomy.
 
     Raises:
+        RecipeError: when it trains no routes, without which there is no bundle.
         SourceError, SplitsError: when the taxonomy, the posts or their splits cannot be read.
     """
+    if not recipe.finetune.trains_routes:
+        raise RecipeError(
+            f"The recipe {recipe.name!r} trains no routes: finetune.route_loss_weight is 0. Wanted more than that, a "
+            "bundle decides by routes. Raise it, or train its intents alone: python -m training intents."
+        )
     taxonomy = read_taxonomy(Path(recipe.data.taxonomy)) if recipe.data.taxonomy else BUILT_IN
     posts = read_labelled(recipe.data.posts, taxonomy=taxonomy).posts
     return load_splits(Path(recipe.data.splits), posts, taxonomy)

@@ -19,7 +19,7 @@ from data.taxonomy import ROUTES
 from models.bundle import MANIFEST_FILE
 from training.encoder import find_encoder, from_hub
 from training.errors import EncoderError
-from training.examples import order_batches
+from training.examples import make_example, order_batches
 from training.finetune import CHECKPOINT_FILE
 from training.members import homes_of, member_works
 from training.outside import read_outside
@@ -123,7 +123,8 @@ def _steps_done(directory: Path, steps: int, patience_epochs: int) -> int:
 def measure_step(recipe: Recipe, encoder: Path, splits: Splits, directory: Path) -> float:
     """Seconds that one step of a member takes here and now, in a network that nobody keeps."""
     homes = homes_of(recipe, directory)
-    work, *_ = member_works(recipe, encoder, splits.part("train"), (), homes, taxonomy=splits.taxonomy)
+    examples = tuple(make_example(post, splits.taxonomy) for post in splits.part("train"))
+    work, *_ = member_works(recipe, encoder, examples, (), homes, intents=len(splits.taxonomy.intents))
     run = work.prepare()
     batches = list(islice(run.batches(), MEASURED_STEPS + 1))
     run.train_on(batches[0])  # the first makes the optimiser's state

@@ -76,6 +76,8 @@ class FinetuneRecipe(_Value):
     warmup_share: Share
     gradient_norm: Positive
     dropout: Share
+    route_loss_weight: Annotated[float, Field(ge=0.0)] = 1.0
+    """Zero trains the intents alone, as published tasks have them: `python -m training intents`."""
     intent_loss_weight: Annotated[float, Field(ge=0.0)]
     average_decay: Annotated[float, Field(ge=0.0, lt=1.0)]
     author_dropout: Share
@@ -88,6 +90,11 @@ class FinetuneRecipe(_Value):
     """What an error on a post of each route weighs: all the same, each route as much as any other, or as given."""
     r_drop: Annotated[float, Field(ge=0.0)] = 0.0
     """What it weighs that two readings of a post under other dropout disagree (arXiv 2106.14448); 0 reads once."""
+
+    @property
+    def trains_routes(self) -> bool:
+        """Whether routes are learnt too; else the route head is idle."""
+        return self.route_loss_weight > 0
 
 
 class DistillationRecipe(_Value):

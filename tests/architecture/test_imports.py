@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("data", "models", "evaluation", "serving", "training")
 SCRIPTS = ("__init__.py", "__main__.py", "env.py", "pyfunc.py")
 """The last two are run by Alembic and by MLflow, and by nobody else."""
-PEERS = ROOT / "evaluation/benchmarks/serving/peers"
+PEERS = {ROOT / "evaluation/benchmarks" / benchmark / "peers" for benchmark in ("serving", "intents")}
 """Programs for environments in which their libraries are."""
 
 IMPORT_ALL = """
@@ -48,7 +48,7 @@ print(len(modules))
 def modules_of(package: str) -> list[str]:
     """Every module of a folder that something of ours imports."""
     paths = sorted(path for path in (ROOT / package).rglob("*.py") if path.name not in SCRIPTS)
-    return [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths if PEERS not in path.parents]
+    return [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths if not PEERS & {*path.parents}]
 
 
 @pytest.mark.parametrize("package", PACKAGES)

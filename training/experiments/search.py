@@ -155,7 +155,7 @@ class _Trials:
             figures = {name: float(getattr(made, name)) for name in OBJECTIVES}
             tracking.metrics(figures | {f"f1_{route}": f1 for route, f1 in made.route_f1.items()})
             tracking.tags({"state": "complete"})
-            trial.set_user_attr(_SECONDS, made.seconds)
+            trial.set_user_attr(_SECONDS, made.seconds)  # of a repeat as well: a space of few choices ends all the same
             trial.set_user_attr(_FIT, figures)
             forget_weights(directory)
             self.study.tell(trial, figures[self._objective])

@@ -1,7 +1,8 @@
 """An environment for each peer and for the load tool, under `.cache/bench/`, made once for each set of pins.
 
-Nothing of ours is installed there, and nothing of theirs here. What each holds stands in `requirements/NAME.txt`,
-every version pinned; no package for graphics cards may come along.
+The intent benchmark makes its own with other `requirements`. Nothing of ours is installed there, and nothing of theirs
+here. What each holds stands in `requirements/NAME.txt`, every version pinned; no package for graphics cards may come
+along.
 """
 
 import hashlib
@@ -25,15 +26,15 @@ class InstallError(RuntimeError):
     """An environment that could not be made; says why."""
 
 
-def environment_of(name: str) -> Path:
+def environment_of(name: str, requirements: Path = REQUIREMENTS) -> Path:
     """Where the environment of the peer `name` is or will be; another set of pins is another directory."""
-    pins = (REQUIREMENTS / f"{name}.txt").read_bytes()
+    pins = (requirements / f"{name}.txt").read_bytes()
     return CACHE / f"{name}-{hashlib.sha256(sys.version.encode() + pins).hexdigest()[:12]}"
 
 
-def program_of(name: str, program: str) -> Path:
+def program_of(name: str, program: str, requirements: Path = REQUIREMENTS) -> Path:
     """The path of a program in that environment, absolute, since servers run in directories of their own."""
-    return (environment_of(name) / "bin" / program).absolute()
+    return (environment_of(name, requirements) / "bin" / program).absolute()
 
 
 def _pip(directory: Path, *arguments: str) -> None:
@@ -69,13 +70,13 @@ def _remove_old(directory: Path, name: str) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def install(name: str, say: Say) -> Path:
+def install(name: str, say: Say, requirements: Path = REQUIREMENTS) -> Path:
     """The environment of the peer `name`, made if it is not there yet; an environment of older pins is removed.
 
     Raises:
         InstallError: when it cannot be made.
     """
-    directory = environment_of(name)
+    directory = environment_of(name, requirements)
     done = directory / "installed"
     if done.exists():
         return directory
@@ -90,7 +91,7 @@ def install(name: str, say: Say) -> Path:
     )
     if made.returncode:
         raise InstallError(f"no environment was made: {(made.stdout + made.stderr).strip()[-400:]}")
-    _pip(directory, "install", "--no-deps", "--requirement", str(REQUIREMENTS / f"{name}.txt"))
+    _pip(directory, "install", "--no-deps", "--requirement", str(requirements / f"{name}.txt"))
     _check_no_graphics(directory)
     done.touch()
     return directory

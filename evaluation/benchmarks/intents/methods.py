@@ -1,0 +1,195 @@
+"""Who learns the sets: our trainer, two yardsticks, and other people's libraries in environments of their own.
+
+Each method takes a file of texts and a seed and gives logits for the two held-out parts; what they are worth is
+`scoring`'s to say. The trainer is started as a command: evaluation does not import it.
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.dependencies import needs_group
+from evaluation.benchmarks.intents.sets import Set
+from evaluation.benchmarks.serving.environments import InstallError, install, program_of
+from evaluation.word_counts import word_count_classifier
+from models.calibration import FloatArray
+
+with needs_group("evaluate", "The intent benchmark"):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import normalize
+
+REQUIREMENTS = Path(__file__).parent / "requirements"
+RECIPES = Path("training/recipes/intents")
+_REGRESSION_C = 10.0
+"""Of the logistic regression on embeddings of length one; set once and never searched."""
+_HELD_OUT = ("development", "test")
+_OUR_SECONDS_A_TEXT = 0.012
+"""A text of Banking77 once: 10,003 of them 8 times in batches of 32 took 16 minutes on 2 cores."""
+_SETFIT_MAX_STEPS, _SETFIT_SECONDS_A_STEP = 2_000, 0.35
+"""As its program has it; 32 texts there and back as ours take them."""
+Say = Callable[[str], None]
+
+
+class MethodError(RuntimeError):
+    """A method that gave no logits; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One method's task: a set, its file, a seed, and a directory that it may write to."""
+
+    of: Set
+    file: Path
+    seed: int
+    directory: Path
+    say: Say
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe of our trainer for this set."""
+        return RECIPES / f"{self.of.recipe}.toml"
+
+    def texts(self, part: str) -> list[str]:
+        """The texts of a part, in order."""
+        return [each.text for each in self.of.texts if each.part == part]
+
+    @property
+    def taught(self) -> list[int]:
+        """The places `[n]` of the training texts' intents."""
+        place = {name: number for number, name in enumerate(self.of.intents)}
+        return [place[each.intent] for each in self.of.part("train") if each.intent is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Logits:
+    """What a method says of the two held-out parts, `[n, k]` each."""
+
+    development: FloatArray
+    test: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A way to learn a set, and about how many seconds it takes on two cores."""
+
+    name: str
+    does: str
+    learn: Callable[[Work], Logits]
+    estimate_s: Callable[[Work], float]
+
+
+def run_command(words: Sequence[str]) -> dict[str, Any]:
+    """The JSON object in the last line that a command writes to stdout; its stderr goes to ours.
+
+    Raises:
+        MethodError: when it ends with another code than 0 or says nothing.
+    """
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False)
+    lines = done.stdout.splitlines()
+    if done.returncode or not lines:
+        raise MethodError(
+            f"`{' '.join([Path(words[0]).name, *words[1:3]])}` ended with {done.returncode}; its last words stand above"
+        )
+    answer: dict[str, Any] = json.loads(lines[-1])
+    return answer
+
+
+def read_logits(path: Path) -> Logits:
+    """The logits in a file that a command left."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return Logits(arrays["development"].astype(np.float64), arrays["test"].astype(np.float64))
+
+
+def _train(*words: str) -> dict[str, Any]:
+    return run_command([sys.executable, "-m", "training", "intents", *words])
+
+
+def _ours(work: Work) -> Logits:
+    runs = str(work.directory / "runs")
+    answer = _train(str(work.file), "--recipe", str(work.recipe), "--seed", str(work.seed), "--runs", runs)
+    return read_logits(Path(answer["logits"]))
+
+
+def _a_text(seconds: float) -> Callable[[Work], float]:
+    return lambda work: seconds * len(work.of.part("train"))
+
+
+def _our_estimate_s(work: Work) -> float:
+    settings = tomllib.loads(work.recipe.read_text(encoding="utf-8"))["finetune"]
+    texts = len(work.of.part("train")) * int(settings["epochs"]) * int(settings.get("members", 1))
+    return _OUR_SECONDS_A_TEXT * texts
+
+
+def _setfit_estimate_s(work: Work) -> float:
+    return _SETFIT_SECONDS_A_STEP * min(_SETFIT_MAX_STEPS, 2.5 * len(work.of.part("train")))
+
+
+def _word_counts(work: Work) -> Logits:
+    classifier = word_count_classifier(work.seed).fit(work.texts("train"), work.taught)
+    return Logits(*(_decide(classifier.decision_function, work.texts(part), work) for part in _HELD_OUT))
+
+
+def _decide(decide: Callable[[Any], FloatArray], rows: Any, work: Work) -> FloatArray:
+    """What a classifier of scikit-learn says of these rows, `[n, k]`; for two intents it says one column."""
+    if not len(rows):
+        return np.zeros((0, len(work.of.intents)))
+    said = np.asarray(decide(rows))
+    return np.stack([-said, said], axis=1) if said.ndim == 1 else said
+
+
+def _embedded(work: Work) -> tuple[Path, Path]:
+    """Where the embeddings `[n, d]` of the set's texts lie, made once, and the pretrained encoder that made them."""
+    key = hashlib.sha256(work.file.read_bytes() + work.recipe.read_bytes()).hexdigest()[:10]
+    out, said = work.directory / f"embeddings-{key}.npy", work.directory / f"embeddings-{key}.json"
+    if not said.exists():
+        answer = _train(str(work.file), "--recipe", str(work.recipe), "--embed", str(out))
+        said.write_text(json.dumps(answer), encoding="utf-8")
+    return out, Path(json.loads(said.read_text(encoding="utf-8"))["encoder"])
+
+
+def _frozen(work: Work) -> Logits:
+    rows = normalize(np.load(_embedded(work)[0], allow_pickle=False))
+    of_part = {
+        part: rows[[place for place, each in enumerate(work.of.texts) if each.part == part]]
+        for part in ("train", *_HELD_OUT)
+    }
+    regression = LogisticRegression(C=_REGRESSION_C, max_iter=1_000, random_state=work.seed)
+    regression.fit(of_part["train"], work.taught)
+    return Logits(*(_decide(regression.decision_function, of_part[part], work) for part in _HELD_OUT))
+
+
+def _peer(name: str) -> Callable[[Work], Logits]:
+    """The method that runs `peers/NAME_program.py` in that peer's environment."""
+
+    def learn(work: Work) -> Logits:
+        try:
+            install(name, work.say, REQUIREMENTS)
+        except InstallError as error:
+            raise MethodError(f"not installed: {error}") from error
+        python = str(program_of(name, "python", REQUIREMENTS))
+        out = work.directory / f"{name}-{work.seed}.npz"
+        program = f"evaluation.benchmarks.intents.peers.{name}_program"
+        encoder = str(_embedded(work)[1])
+        run_command([python, "-m", program, str(work.file), encoder, str(work.seed), str(out)])
+        return read_logits(out)
+
+    return learn
+
+
+METHODS: dict[str, Method] = {
+    each.name: each
+    for each in (
+        Method("tfidf-svc", "TF-IDF of words and pieces of words, linear SVC", _word_counts, _a_text(0.002)),
+        Method("frozen-lr", "the same encoder, frozen, mean-pooled; logistic regression", _frozen, _a_text(0.006)),
+        Method("signalbox", "our trainer, one head, the recipe of the set", _ours, _our_estimate_s),
+        Method("setfit", "SetFit with a logistic head, the same encoder", _peer("setfit"), _setfit_estimate_s),
+    )
+}

@@ -1,0 +1,1 @@
+"""Programs that run in an environment of their own, with another library in our trainer's place."""
