@@ -280,12 +280,11 @@ def test_a_loop_is_measured_alone_paced_and_on_all_cores() -> None:
 
 
 def test_an_environment_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evaluation.benchmarks.serving.environments.REQUIREMENTS", tmp_path)
     monkeypatch.setattr("evaluation.benchmarks.serving.environments.CACHE", tmp_path / "cache")
     (tmp_path / "broken.txt").write_text("./no-such-wheel-1.0-py3-none-any.whl\n")
     with pytest.raises(InstallError, match=r"pip ended with 1: .*no-such-wheel"):
-        install("broken", quiet)
-    assert not (environment_of("broken") / "installed").exists()
+        install("broken", quiet, requirements=tmp_path)
+    assert not (environment_of("broken", tmp_path) / "installed").exists()
 
 
 def _requirements() -> list[Path]:
