@@ -20,16 +20,16 @@ from evaluation.metrics import class_scores, tally
 from evaluation.predictions import IntArray
 from models.calibration import FloatArray, probabilities
 from models.policy import RiskBudget
-from training.examples import Encoder, Example, make_example
+from training.development import predict_logits
+from training.examples import make_example
 from training.history import TellEpoch, untold
 from training.members import finetune, read_encoder
-from training.network import Network, load_network
+from training.network import load_network
 from training.pipeline import MEMBERS_AT_A_TIME
 from training.recipe import Recipe
 from training.tracking.port import DIRECTORY
 
 FIT_FILE = "development.json"
-_EVALUATION_POSTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +48,6 @@ class Fit:
     seconds: float
     development: str
     """The fingerprint of the posts that it was measured on."""
-
-
-@torch.no_grad()
-def route_probabilities(network: Network, encoder: Encoder, examples: Sequence[Example]) -> FloatArray:
-    """The softmax of the routes of each example, `[n, 4]`, not calibrated."""
-    lengths = encoder.lengths(examples)
-    order = sorted(range(len(examples)), key=lambda place: lengths[place])
-    found = np.zeros((len(examples), len(ROUTES)))
-    for start in range(0, len(order), _EVALUATION_POSTS):
-        places = order[start : start + _EVALUATION_POSTS]
-        batch = encoder.batch([examples[place].full for place in places], [(0, 0)] * len(places))
-        route, _ = network(batch.input_ids, batch.attention_mask, batch.token_type_ids)
-        found[places] = probabilities(route.numpy(), 1.0)
-    return found
 
 
 def automatic_share(routes: IntArray, said: FloatArray, budget: RiskBudget) -> float:
@@ -142,7 +128,7 @@ def fit(
     )
     examples = [make_example(post, taxonomy) for post in development]
     network = load_network(encoder_directory, finetuned.weights, "sdpa")
-    said = route_probabilities(network, read_encoder(recipe, encoder_directory), examples)
+    said = probabilities(predict_logits(network, read_encoder(recipe, encoder_directory), examples)[0], 1.0)
     routes = np.array([each.route for each in examples], dtype=np.int64)
     made = Fit(
         seed=recipe.seed,
