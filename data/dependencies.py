@@ -16,6 +16,7 @@ DependencyGroup = Literal[
     "train",
     "search",
     "openvino",
+    "workbench",
     "dev",
 ]
 _OWN_PACKAGES = ("data", "models", "evaluation", "training", "serving")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SETTINGS_HINT = "All settings are SIGNALBOX_ variables; they stand in docs/operations.md."
 OPENAPI_FILE = Path("docs/openapi.json")
 DONE, FAILED, MISUSE = 0, 1, 2
-SCOPES = ("predict", "feedback", "model", "metrics", "admin")
+SCOPES = ("predict", "feedback", "model", "metrics", "admin", "qa", "unmask")
 """What a key may do, as `serving.auth` has it, which is only imported once its dependencies are known to be there."""
 Verb = Callable[[argparse.Namespace], int]
 

@@ -53,6 +53,8 @@ from serving.wire import (
     PredictResponse,
     ReadyResponse,
 )
+from serving.workbench.bench import Bench
+from serving.workbench.mount import add_workbench
 
 _KEY_ERRORS = (KeyMissingError, KeyRefusedError)
 
@@ -250,6 +252,7 @@ def create_app(
         yield
         service.drain()
         await starting
+        workbench.close()
         await asyncio.to_thread(service.close)
         await asyncio.to_thread(journal.close, settings.journal_flush_ms / 1_000)
 
@@ -275,6 +278,7 @@ def create_app(
     )
     add_admin_routes(app, service, changeover, _needs_admin(keys))
     _add_pages(app)
+    workbench = add_workbench(app, Bench(settings, keys, service, journal))
     judging = {getattr(route, "path", ""): route for route in app.routes if judges(route)}
     app.add_middleware(Door, service=service, routes=judging, write=write)
     app.add_middleware(

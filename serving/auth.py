@@ -24,7 +24,7 @@ from serving.errors import KeyMissingError, KeyRefusedError
 from serving.metrics import Metrics
 from serving.settings import MAX_POSTS_PER_MINUTE, SettingsError
 
-Scope = Literal["predict", "feedback", "model", "metrics", "admin"]
+Scope = Literal["predict", "feedback", "model", "metrics", "admin", "qa", "unmask"]
 LOG = logging.getLogger("signalbox.keys")
 LOOK_EVERY_S = 1.0
 """How often the keys file is looked at while requests come: a withdrawn key works for a second at most."""
@@ -68,6 +68,11 @@ def hash_key(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
+def mark_of(entry: KeyEntry) -> str:
+    """What a session keeps to know an entry again: a hash of the hash, from which neither key nor entry can be had."""
+    return hashlib.sha256(f"session {entry.sha256}".encode()).hexdigest()
+
+
 def new_key() -> str:
     """A new key of 32 random bytes."""
     return _KEY_PREFIX + secrets.token_urlsafe(_KEY_BYTES)
@@ -99,6 +104,24 @@ class Keys:
                 "Send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`; the operator makes keys with "
                 "`python -m serving hash-key`."
             )
+        return self._let(found, scope)
+
+    def holder(self, name: str, mark: str, scope: Scope) -> KeyEntry:
+        """The entry by which somebody signed in under that name, if it stands there still and may do `scope` now.
+
+        Raises:
+            KeyMissingError: when it does not, or another key has its name by now (`mark_of`).
+            KeyRefusedError: when it has expired, or lacks the scope.
+        """
+        for entry in self._entries:
+            if entry.name == name and hmac.compare_digest(mark_of(entry), mark):
+                return self._let(entry, scope)
+        raise KeyMissingError(
+            f"The request was not read: the key of {name!r} has been withdrawn since you signed in. Wanted: a key with "
+            f"the scope {scope} that stands in the keys file. Sign in with another one."
+        )
+
+    def _let(self, found: KeyEntry, scope: Scope) -> KeyEntry:
         if found.expires_at is not None and self._now() >= found.expires_at:
             raise KeyRefusedError(
                 f"The request was not read: its key {found.name!r} expired at {found.expires_at.isoformat()}. "
@@ -189,6 +212,16 @@ class KeyRing:
         """
         self._look()
         return self._keys.check(key, scope)
+
+    def holder(self, name: str, mark: str, scope: Scope) -> KeyEntry:
+        """The entry by which somebody signed in earlier, by the file as it is now (`Keys.holder`).
+
+        Raises:
+            KeyMissingError: when it no longer stands there.
+            KeyRefusedError: when it has expired, or lacks the scope.
+        """
+        self._look()
+        return self._keys.holder(name, mark, scope)
 
 
 def sent_key(request: Request) -> str | None:

@@ -140,6 +140,8 @@ def test_every_route_either_needs_a_key_or_is_known_to_be_open(guarded: TestClie
         "/openapi.json",
         "/healthz",
         "/readyz",
+        "/qa",  # have sessions of their own (tests/workbench)
+        "/qa/{page:path}",
         *OPEN_PATHS,
     }
     routes = guarded.app.routes  # type: ignore[attr-defined] # what a client calls is typed as any application

@@ -1,0 +1,115 @@
+"""What the tests of the workbench share: servers with a journal, clients that are signed in, watched pages."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from models.guards import Guards, LanguageDetector
+from models.predictor import Predictor
+from serving.app import create_app
+from serving.auth import hash_key
+from serving.settings import Settings
+from tests.fakes import BOLD_POLICY, NOW, FakeClassifier, fake_bundle
+from tests.serving.clients import PATIENT_MS, WAIT_S, running_server, service_of
+from tests.workbench.signing import sign_in
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+OpenPage = Callable[..., "Page"]
+Bench = Callable[..., AbstractContextManager[TestClient]]
+KEYS = (("ada", ["qa", "unmask"]), ("ben", ["qa"]), ("crm", ["predict"]))
+
+
+@pytest.fixture(scope="session")
+def fake() -> Predictor:
+    """A predictor over the fake classifier; the language model is read once for all tests."""
+    return Predictor(fake_bundle(BOLD_POLICY), FakeClassifier(), Guards(LanguageDetector()), now=lambda: NOW)
+
+
+def write_keys(path: Path, *names: str) -> Path:
+    """A keys file with those of `KEYS` that are named."""
+    entries = [{"name": name, "sha256": hash_key(f"key of {name}"), "scopes": scopes} for name, scopes in KEYS]
+    path.write_text(json.dumps({"keys": [each for each in entries if each["name"] in names]}))
+    return path
+
+
+@pytest.fixture
+def keys_file(tmp_path: Path) -> Path:
+    return write_keys(tmp_path / "keys.json", "ada", "ben", "crm")
+
+
+@pytest.fixture
+def bench(fake: Predictor, tmp_path: Path) -> Bench:
+    """A client of a server with a journal of its own: `with bench() as client`, with settings of its own."""
+
+    @contextmanager
+    def start(address: str = "http://127.0.0.1", **settings: Any) -> Iterator[TestClient]:
+        journal = {"journal": f"sqlite:///{tmp_path}/journal.db", "request_timeout_ms": PATIENT_MS}
+        app = create_app(Settings.model_validate(journal | settings), lambda: fake)
+        with TestClient(app, base_url=address, client=("127.0.0.1", 50_000), follow_redirects=False) as client:
+            assert service_of(client).settled.wait(WAIT_S)
+            yield client
+
+    return start
+
+
+@pytest.fixture
+def reader(bench: Bench) -> Iterator[TestClient]:
+    """A client that is signed in on an open server."""
+    with bench() as client:
+        assert sign_in(client, "Ada").status_code == 303
+        yield client
+
+
+@pytest.fixture(scope="module")
+def address(fake: Predictor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real, open server with a journal."""
+    journal = f"sqlite:///{tmp_path_factory.mktemp('journal')}/journal.db"
+    with running_server(Settings(port=0, request_timeout_ms=PATIENT_MS, journal=journal), lambda: fake) as address:
+        yield address
+
+
+@pytest.fixture
+def open_page(browser: "Browser") -> Iterator[OpenPage]:
+    """Opens a page as a signed-in reader; afterwards nothing may have been asked of strangers, nor an error said."""
+    asked: list[tuple[str, str]] = []
+    errors: list[str] = []
+    contexts = []
+
+    def open_at(
+        address: str,
+        path: str = "/qa",
+        *,
+        size: tuple[int, int] = (1280, 900),
+        scheme: str = "light",
+        name: str = "Ada",
+    ) -> "Page":
+        context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme="dark" if scheme == "dark" else "light",
+            reduced_motion="reduce",
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(WAIT_S * 1_000)
+        page.on("request", lambda request: asked.append((address, request.url)))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.goto(address + path)
+        if name:
+            page.get_by_label("Your name").fill(name)
+            page.get_by_role("button", name="Begin").click()
+            page.wait_for_url(address + path)
+        return page
+
+    yield open_at
+    for context in contexts:
+        context.close()
+    assert [url for address, url in asked if not url.startswith((address, "data:", "blob:"))] == []
+    assert errors == []
