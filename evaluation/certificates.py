@@ -6,6 +6,7 @@ BinomCDF(k; n, a). All risks hold together with confidence 1 - d when the larges
 whatever their share in the sample; the trials of `wrong` are the posts that the machine closed.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Literal, get_args
 
@@ -15,10 +16,11 @@ from data.dependencies import needs_group
 from data.taxonomy import Route
 from evaluation.closings import Closings, read_closings
 from evaluation.predictions import BoolArray, Predictions
-from models.policy import Certificate, Policy, RiskBudget
+from models.calibration import FloatArray
+from models.policy import Certificate, Policy, RiskBudget, Thresholds
 
 with needs_group("evaluate", "Certifying a policy"):
-    from scipy.special import bdtr
+    from scipy.special import bdtr, betainc
     from scipy.stats import beta
 
 Risk = Literal["leak_sensitive", "leak_influencer", "wrong"]
@@ -64,13 +66,42 @@ def trials_needed(rate: float, allowed: float, confidence: float, *, over: int =
         return over + 1
     if rate >= allowed:
         return None
-    for start in range(over + 1, MAX_LABELS + 1, _LABELS_AT_ONCE):
-        trials = np.arange(start, start + _LABELS_AT_ONCE)
+    for start in range(_first_hope(rate, allowed, confidence, over + 1), MAX_LABELS + 1, _LABELS_AT_ONCE):
+        trials = np.arange(start, min(start + _LABELS_AT_ONCE, MAX_LABELS + 1))
         events = np.ceil(rate * trials - _ROUNDING)
         enough = trials[bdtr(events, trials, allowed) <= 1 - confidence]
         if len(enough):
             return int(enough[0])
     return None
+
+
+def _first_hope(rate: float, allowed: float, confidence: float, least: int) -> int:
+    """The smallest number of trials from `least` on whose p-value without rounding up is small enough.
+
+    With `rate * n` events, not rounded, the p-value is the beta integral and falls as `n` grows; rounding up only
+    raises it. So the search need not begin before, which saves it two seconds where it ends in vain.
+    """
+
+    def hopeless(trials: int) -> bool:
+        events = max(rate * trials - _ROUNDING, 0.0)
+        return bool(betainc(trials - events, events + 1, 1 - allowed) > 1 - confidence)
+
+    return bisect_left(range(MAX_LABELS + 1), True, lo=least, key=lambda trials: not hopeless(trials))
+
+
+def trials_without(events: int, trials: int, allowed: float, confidence: float) -> int | None:
+    """How many more trials without one more event prove a risk of at most `allowed` (0 to 1): "read 73 more".
+
+    Exact binomial: the smallest number after which `upper_bound` is at most `allowed`; 0 where it is already, `None`
+    where it would take over a million trials in all.
+    """
+    found = bisect_left(
+        range(max(trials, MAX_LABELS) + 1),
+        True,
+        lo=trials,
+        key=lambda number: p_value(events, number, allowed) <= 1 - confidence,
+    )
+    return None if found > max(trials, MAX_LABELS) else found - trials
 
 
 def certificate(risk: Risk, is_event: BoolArray, is_trial: BoolArray, budget: RiskBudget) -> Certificate:
@@ -99,6 +130,24 @@ def certify_closed(
     """The certificates of all risks when `closed` `[n]` posts are closed by the machine."""
     leaks = [certificate(risk, closed, predictions.is_route(route), budget) for risk, route in LEAKS.items()]
     return (*leaks, certificate("wrong", closings.wrong, closed, budget))
+
+
+def worst_p_values(
+    predictions: Predictions, closings: Closings, path: Sequence[Thresholds], budget: RiskBudget
+) -> FloatArray:
+    """The largest p-value of the three risks at every step of a path of thresholds, `[s]`, 0 to 1.
+
+    What `certify_closed` finds step by step, without the rest of the certificates: some 100 times as fast.
+    """
+    closed = np.array([closings.closed(thresholds) for thresholds in path])
+    counts = {risk: (closed & predictions.is_route(route)).sum(axis=1) for risk, route in LEAKS.items()}
+    trials = {risk: np.full(len(path), predictions.is_route(route).sum()) for risk, route in LEAKS.items()}
+    counts["wrong"], trials["wrong"] = (closed & closings.wrong).sum(axis=1), closed.sum(axis=1)
+    p_values = np.zeros(len(path))
+    for risk in RISKS:
+        if (allowed := budget_of(budget, risk)) < 1:
+            p_values = np.maximum(p_values, np.minimum(1.0, bdtr(counts[risk], trials[risk], allowed)))
+    return p_values
 
 
 def certify(policy: Policy, predictions: Predictions) -> tuple[Certificate, ...]:

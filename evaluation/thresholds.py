@@ -31,7 +31,7 @@ import numpy as np
 from data.dependencies import needs_group
 from data.taxonomy import ROUTES
 from evaluation.certificates import LEAKS, Risk, all_certified, budget_of, certify_closed
-from evaluation.closings import Closings, read_closings, wide_open
+from evaluation.closings import Closings, read_closings
 from evaluation.predictions import IntArray, Predictions
 from models.calibration import FloatArray
 from models.policy import Certificate, Policy, RiskBudget, Thresholds
@@ -119,7 +119,7 @@ class _Likely:
     budget: RiskBudget
 
     def to_pass(self, risk: Risk, events: IntArray, trials: IntArray) -> FloatArray:
-        """The chance that such a sample certifies `risk`, `[s]`, from events and trials of this one, `[s]`."""
+        """The chance that such a sample certifies `risk`, `[s]`, from events `[s]` and trials `[s]` or `[1]`."""
         allowed, level = budget_of(self.budget, risk), 1 - self.budget.confidence
         if allowed >= 1:
             return np.ones(len(events))
@@ -158,13 +158,14 @@ class _Outlook:
 def _outlook(
     development: Predictions, closings: Closings, rungs: FloatArray, intent: float, likely: _Likely
 ) -> _Outlook:
-    open_rows = closings.closable & (closings.intent >= intent)
-    closed = open_rows & (closings.simple >= rungs[:, None])
+    rows = np.flatnonzero(closings.closable & (closings.intent >= intent) & (closings.simple >= MIN_SIMPLE))
+    closed = closings.simple[rows] >= rungs[:, None]
     totals = closed.sum(axis=1)
-    chance = likely.to_pass("wrong", (closed & closings.wrong).sum(axis=1), totals)
+    chance = likely.to_pass("wrong", (closed & closings.wrong[rows]).sum(axis=1), totals)
     for risk, route in LEAKS.items():
         is_route = development.is_route(route)
-        chance = chance * likely.to_pass(risk, (closed & is_route).sum(axis=1), np.full(len(rungs), is_route.sum()))
+        events = (closed & is_route[rows]).sum(axis=1)
+        chance = chance * likely.to_pass(risk, events, np.array([is_route.sum()]))
     return _Outlook(chance=chance, closed=totals)
 
 
@@ -174,25 +175,39 @@ def _other_need_share(closings: Closings, intent: float) -> float:
     return float((closed & closings.other_need).sum() / max(closed.sum(), 1))
 
 
-def choose_path(development: Predictions, calibration_posts: int, base: Policy) -> tuple[Thresholds, ...]:
-    """The thresholds to test, from safe to bold, at least one; chosen on the development split alone.
-
-    Of the calibration split only its size is known here, `calibration_posts`.
-    """
+def specialist_thresholds(development: Predictions) -> Thresholds:
+    """The thresholds `sensitive` and `influencer` that all steps of a path share; the other two still answer all."""
     calm = development.is_route("simple") | development.is_route("complex")
-    fixed = Thresholds(
+    return Thresholds(
+        simple=0.0,
+        intent=0.0,
         sensitive=specialist_threshold(development.route_probabilities[calm, ROUTES.index("sensitive")]),
         influencer=specialist_threshold(development.route_probabilities[calm, ROUTES.index("influencer")]),
         answer_nothing=False,
     )
-    closings = read_closings(development, base.model_copy(update={"thresholds": wide_open(fixed)}))
+
+
+def path_of(
+    development: Predictions, closings: Closings, fixed: Thresholds, calibration_posts: int, budget: RiskBudget
+) -> tuple[Thresholds, ...]:
+    """The path of `choose_path` where the closings at the specialist thresholds `fixed` have been read already."""
     rungs = ladder(closings)
-    likely = _Likely(calibration_posts / max(len(development), 1), base.budget)
+    likely = _Likely(calibration_posts / max(len(development), 1), budget)
     values = [value for value in INTENT_VALUES if _other_need_share(closings, value) <= MAX_OTHER_NEED]
     outlooks = {value: _outlook(development, closings, rungs, value, likely) for value in values or INTENT_VALUES[-1:]}
     intent = max(sorted(outlooks, reverse=True), key=lambda value: outlooks[value].reach)
     simple = rungs[outlooks[intent].start :].tolist()
     return tuple(fixed.model_copy(update={"simple": value, "intent": intent}) for value in simple)
+
+
+def choose_path(development: Predictions, calibration_posts: int, base: Policy) -> tuple[Thresholds, ...]:
+    """The thresholds to test, from safe to bold, at least one; chosen on the development split alone.
+
+    Of the calibration split only its size is known here, `calibration_posts`.
+    """
+    fixed = specialist_thresholds(development)
+    closings = read_closings(development, base.model_copy(update={"thresholds": fixed}))
+    return path_of(development, closings, fixed, calibration_posts, base.budget)
 
 
 def walk(path: Sequence[Thresholds], calibration: Predictions, base: Policy) -> tuple[Step, ...]:
@@ -210,7 +225,20 @@ def walk(path: Sequence[Thresholds], calibration: Predictions, base: Policy) -> 
     return tuple(steps)
 
 
-def _check_apart(development: Predictions, calibration: Predictions) -> None:
+def policy_of(base: Policy, taken: Step) -> Policy:
+    """The policy of a step: its thresholds where all is proven, else one that answers nothing and says what lacks."""
+    thresholds = taken.thresholds
+    if not taken.certified:
+        thresholds = Thresholds(sensitive=thresholds.sensitive, influencer=thresholds.influencer)
+    return base.model_copy(update={"thresholds": thresholds, "certificates": taken.certificates})
+
+
+def check_apart(development: Predictions, calibration: Predictions) -> None:
+    """Nothing; both splits have posts, and share none.
+
+    Raises:
+        ValueError: when a split is empty or the two share a post.
+    """
     shared = {post.id for post in development.posts} & {post.id for post in calibration.posts}
     if shared or not len(development) or not len(calibration):
         raise ValueError(
@@ -229,12 +257,8 @@ def fit_policy(development: Predictions, calibration: Predictions, base: Policy)
     Raises:
         ValueError: when a split is empty or the two share a post.
     """
-    _check_apart(development, calibration)
+    check_apart(development, calibration)
     path = choose_path(development, len(calibration), base)
     steps = walk(path, calibration, base)
-    passed = [step for step in steps if step.certified]
-    taken = passed[-1] if passed else steps[0]
-    closed = Thresholds(sensitive=path[0].sensitive, influencer=path[0].influencer)
-    thresholds = taken.thresholds if passed else closed
-    policy = base.model_copy(update={"thresholds": thresholds, "certificates": taken.certificates})
-    return Fitted(policy=policy, path=path, steps=steps)
+    taken = next((step for step in reversed(steps) if step.certified), steps[0])
+    return Fitted(policy=policy_of(base, taken), path=path, steps=steps)

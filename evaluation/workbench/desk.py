@@ -1,0 +1,223 @@
+"""The threshold desk: from a risk budget to thresholds, what they prove, and which posts change action. Owns the move.
+
+A move of a slider is `evaluation.thresholds.fit_policy` with another budget (a property test holds the two equal).
+What does not depend on the budget is computed once: the thresholds for specialists, and what every post would come to
+at them. So a move decides no post anew.
+
+A certificate is exact for one budget that was fixed before anybody looked. Whoever moves the slider until a figure
+pleases has looked often, and the certificate that is then saved is weaker than its number; the risk monitor, which
+judges posts of the time after, is not (`evaluation.workbench.monitor`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from data.taxonomy import ROUTES, Intent, Route
+from evaluation.certificates import LEAKS, all_certified, certify_closed, explain, worst_p_values
+from evaluation.closings import ACTIONS, CLOSING, Closings, Outcomes, action_places, read_closings
+from evaluation.predictions import BoolArray, IntArray, Predictions
+from evaluation.thresholds import Step, check_apart, path_of, policy_of, specialist_thresholds
+from models.calibration import FloatArray
+from models.policy import Action, Decision, Facts, Policy, RiskBudget, Thresholds, decide
+
+_WORST_FIRST: tuple[Route, ...] = ("sensitive", "influencer", "complex", "simple")
+MOST_CHANGES = 200
+"""Changed posts of the journal that are listed; all of them are counted."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Desk:
+    """All that a move needs and no budget changes. `before` `[n]`: the actions in force on the calibration posts."""
+
+    in_force: Policy
+    fixed: Thresholds
+    development: Predictions
+    calibration: Predictions
+    development_closings: Closings
+    calibration_closings: Closings
+    before: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A calibration post, by its place, with another action than in force. `wrong`: closing it would be an error."""
+
+    place: int
+    before: Action
+    after: Action
+    route: Route
+    wrong: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a budget comes to: the policy with its certificates, the share (0 to 1) of the calibration posts that the
+    machine would close, a line in words for each risk, and the posts that change action, new leaks first.
+    """
+
+    policy: Policy
+    certified: bool
+    automatic_share: float
+    explanations: tuple[str, ...]
+    changes: tuple[Change, ...]
+
+
+def open_desk(development: Predictions, calibration: Predictions, in_force: Policy) -> Desk:
+    """The desk for a bundle's scores on two parts of a labelled set, and for the policy that is in force.
+
+    Raises:
+        ValueError: when a part is empty or the two share a post.
+    """
+    check_apart(development, calibration)
+    fixed = specialist_thresholds(development)
+    opened = in_force.model_copy(update={"thresholds": fixed})
+    return Desk(
+        in_force=in_force,
+        fixed=fixed,
+        development=development,
+        calibration=calibration,
+        development_closings=read_closings(development, opened),
+        calibration_closings=read_closings(calibration, opened),
+        before=action_places(calibration.decide(in_force)),
+    )
+
+
+def _boldest(desk: Desk, budget: RiskBudget) -> Step:
+    """The last step of the path that is proven together with all before it; the first where none is."""
+    posts, closings = desk.calibration, desk.calibration_closings
+    path = path_of(desk.development, desk.development_closings, desk.fixed, len(posts), budget)
+    failed = worst_p_values(posts, closings, path, budget) > 1 - budget.confidence
+    passed = int(failed.argmax()) if failed.any() else len(path)
+    thresholds = path[max(passed - 1, 0)]
+    return Step(thresholds, certify_closed(posts, closings, closings.closed(thresholds), budget))
+
+
+def _are_closed(actions: IntArray) -> BoolArray:
+    return np.isin(actions, CLOSING)
+
+
+def _changes(desk: Desk, after: IntArray, closed: BoolArray) -> tuple[Change, ...]:
+    posts, wrong = desk.calibration, closed & desk.calibration_closings.wrong
+    was_closed = _are_closed(desk.before)
+    leaks = closed & ~was_closed & np.isin(posts.routes, [ROUTES.index(route) for route in LEAKS.values()])
+    rank = np.array([_WORST_FIRST.index(route) for route in ROUTES])[posts.routes]
+    changed = np.flatnonzero(after != desk.before)
+    order = np.lexsort((changed, ~wrong[changed], rank[changed], ~leaks[changed]))
+    return tuple(
+        Change(
+            place=int(row),
+            before=ACTIONS[desk.before[row]],
+            after=ACTIONS[after[row]],
+            route=ROUTES[posts.routes[row]],
+            wrong=bool(wrong[row]),
+        )
+        for row in changed[order]
+    )
+
+
+def set_budget(desk: Desk, budget: RiskBudget) -> Setting:
+    """What `budget` comes to. The thresholds and certificates are those of `fit_policy` with the same budget."""
+    taken = _boldest(desk, budget)
+    policy = policy_of(desk.in_force.model_copy(update={"budget": budget}), taken)
+    closings = desk.calibration_closings
+    closed = closings.closed(policy.thresholds)
+    return Setting(
+        policy=policy,
+        certified=all_certified(policy.certificates),
+        automatic_share=float(closed.mean()),
+        explanations=tuple(map(explain, policy.certificates)),
+        changes=_changes(desk, closings.actions_at(policy.thresholds), closed),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRow:
+    """A decision of the journal: calibrated probabilities by label, and the facts that the guards found."""
+
+    routes: Mapping[Route, float]
+    intents: Mapping[Intent, float]
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JournalSample:
+    """Rows of the journal, read once for all moves. `before` `[n]`: the actions of the policy in force; `sensitive`
+    `[n]`: the probability of that route, by which changes are listed.
+    """
+
+    before: IntArray
+    outcomes: Outcomes
+    sensitive: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class JournalChange:
+    """A row of the journal, by its place, that would get another action; `sensitive` is its probability, 0 to 1."""
+
+    place: int
+    before: Action
+    after: Action
+    sensitive: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A policy on rows of the journal: shares (0 to 1) closed by the machine before and after, how many rows change
+    action, how many of these become closed and how many no longer are, and the first of them.
+    """
+
+    automatic_share_before: float
+    automatic_share: float
+    changed: int
+    newly_closed: int
+    no_longer_closed: int
+    changes: tuple[JournalChange, ...]
+
+
+def _decide(row: JournalRow, policy: Policy) -> Decision:
+    return decide(row.routes, row.intents, row.facts, policy)
+
+
+def read_journal(rows: Sequence[JournalRow], desk: Desk) -> JournalSample:
+    """The rows of the journal ready for moves at `desk`: decided twice each, by the policy in force and wide open."""
+    opened = desk.in_force.model_copy(update={"thresholds": desk.fixed})
+    return JournalSample(
+        before=action_places([_decide(row, desk.in_force) for row in rows]),
+        outcomes=Outcomes(
+            actions=action_places([_decide(row, opened) for row in rows]),
+            simple=np.array([row.routes["simple"] for row in rows], dtype=np.float64),
+            intent=np.array([max(row.intents.values()) for row in rows], dtype=np.float64),
+        ),
+        sensitive=np.array([row.routes["sensitive"] for row in rows], dtype=np.float64),
+    )
+
+
+def try_setting(sample: JournalSample, setting: Setting, *, most: int = MOST_CHANGES) -> Trial:
+    """What a setting of the same desk would have done with the journal's rows.
+
+    Lists at most `most` changes: rows that become closed first, and of these the likeliest sensitive ones.
+    """
+    thresholds = setting.policy.thresholds
+    after, closed = sample.outcomes.actions_at(thresholds), sample.outcomes.closed(thresholds)
+    was_closed = _are_closed(sample.before)
+    changed = np.flatnonzero(after != sample.before)
+    new = closed & ~was_closed
+    order = np.lexsort((changed, -sample.sensitive[changed], ~new[changed]))[:most]
+    return Trial(
+        automatic_share_before=float(was_closed.mean()) if len(closed) else 0.0,
+        automatic_share=float(closed.mean()) if len(closed) else 0.0,
+        changed=len(changed),
+        newly_closed=int(new.sum()),
+        no_longer_closed=int((was_closed & ~closed).sum()),
+        changes=tuple(
+            JournalChange(
+                place=int(row),
+                before=ACTIONS[sample.before[row]],
+                after=ACTIONS[after[row]],
+                sensitive=float(sample.sensitive[row]),
+            )
+            for row in changed[order]
+        ),
+    )
