@@ -61,6 +61,7 @@ class Service:
         self.settled = Event()
         self._metrics = metrics
         self._journal = journal
+        self._author_key = settings.author_key
         self.engine = Engine(
             metrics,
             workers=settings.workers or usable_cores(),
@@ -177,7 +178,15 @@ class Service:
             its_posts, given = [posts[place] for place in part.places], [answered[place] for place in part.places]
             lane: Lane = "canary" if part.canary else "live"
             self._journal.append(
-                entries_of(its_posts, predictions, given, caller=caller, predictor=part.model.predictor, lane=lane)
+                entries_of(
+                    its_posts,
+                    predictions,
+                    given,
+                    caller=caller,
+                    predictor=part.model.predictor,
+                    lane=lane,
+                    author_key=self._author_key,
+                )
             )
             self._count(lineup, part, its_posts, predictions, given)
         return [answered[place] for place in range(len(posts))]

@@ -129,6 +129,15 @@ class Settings(BaseSettings):
     journal_retention_days: Annotated[
         int, Field(ge=0, le=36_500, description="Days after which a decision is deleted; 0 keeps all")
     ] = 90
+    author_key: Annotated[
+        str | None,
+        Field(
+            repr=False,
+            min_length=16,
+            description="Secret by which the journal keeps a pseudonym of each post's author, to see who comes back; "
+            "unset, it keeps none",
+        ),
+    ] = None
     access_log: Annotated[bool, Field(description="One log line for each request")] = False
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="Least severe log lines that are written")
@@ -173,8 +182,10 @@ def _explain(error: ValidationError) -> str:
         host = first["input"].get("host", Settings.model_fields["host"].default)
         return f"The server cannot start with these settings (host {host}): {wanted}. All stand in docs/operations.md."
     name = variable(str(first["loc"][0]))
+    field = Settings.model_fields.get(str(first["loc"][0]))
+    got = repr(first["input"]) if field is None or field.repr else "a value that is not shown, as it is a secret"
     return (
-        f"The server cannot start: {name} is {first['input']!r}; wanted: {wanted}. "
+        f"The server cannot start: {name} is {got}; wanted: {wanted}. "
         "Correct it or unset it; all settings stand in docs/operations.md."
     )
 

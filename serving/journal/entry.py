@@ -1,15 +1,18 @@
 """What the journal keeps of one decision. Owns the entry; how it lies in a database stands in `tables`.
 
-No raw text, no handle and no unmasked bio can get in: of a post, an entry has only its id, its time, and the pair of
-texts that the model read, which rendering has redacted.
+No raw text, no handle and no unmasked bio can get in: of a post, an entry has only its id, its time, the pair of texts
+that the model read, which rendering has redacted, and, only where the server was given a key for it, a pseudonym of its
+author.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import blake2b
 from time import perf_counter
 from typing import Literal
 
+from data.handles import normal_handle
 from data.post import Post
 from models.bundle import MODEL_FILE
 from models.predictor import Prediction, Predictor
@@ -40,6 +43,18 @@ class Entry:
     model_sha256: str
     latency_ms: float
     lane: Lane
+    author: str | None = None
+    """A pseudonym, where the server has a key to make one."""
+
+
+def _author_of(post: Post, key: str | None) -> str | None:
+    handle = normal_handle(post.author.handle.strip()) if key and post.author and post.author.handle else ""
+    return pseudonym_of(handle, key) if key and handle else None
+
+
+def pseudonym_of(handle: str, key: str) -> str:
+    """A name for an account that leads back to it only for who has the key: a keyed BLAKE2b, 32 hexadecimal digits."""
+    return blake2b(handle.encode("utf-8", "surrogatepass"), key=key.encode()[:64], digest_size=16).hexdigest()
 
 
 def entries_of(
@@ -50,6 +65,7 @@ def entries_of(
     caller: Caller,
     predictor: Predictor,
     lane: Lane = "live",
+    author_key: str | None = None,
 ) -> list[Entry]:
     """The entries for posts that `predictor` has just judged, in order. Copies nothing, so it costs next to nothing."""
     latency_ms = (perf_counter() - caller.started_at_s) * 1_000
@@ -63,6 +79,7 @@ def entries_of(
             model_sha256=model_sha256,
             latency_ms=latency_ms,
             lane=lane,
+            author=_author_of(post, author_key),
         )
         for post, prediction, answer in zip(posts, predictions, answers, strict=True)
     ]

@@ -9,14 +9,30 @@ from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, delete, event, inspect, make_url, select, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Insert,
+    Table,
+    create_engine,
+    delete,
+    event,
+    exists,
+    inspect,
+    make_url,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from serving.journal.address import Address, read_address
 from serving.journal.entry import Entry
+from serving.journal.facets import Clusters, facet_of
 from serving.journal.faults import EntryRefusedError, StoreDownError
-from serving.journal.tables import DECISIONS, SCHEMA_VERSION, Row, row_of
+from serving.journal.tables import DECISIONS, FACETS, REVIEWS, SCHEMA_VERSION, Row, row_of
 from serving.settings import Settings, SettingsError, variable
 
 _BUSY_S = 5.0
@@ -34,7 +50,7 @@ def _code_of(error: BaseException) -> str:
 
 
 @contextmanager
-def _told_apart() -> Iterator[None]:
+def told_apart() -> Iterator[None]:
     """Nothing; a fault within becomes one of the journal's own two."""
     try:
         yield
@@ -44,7 +60,7 @@ def _told_apart() -> Iterator[None]:
         raise StoreDownError(_code_of(error)) from None
 
 
-def _prepare_sqlite(engine: Engine) -> None:
+def _prepare_sqlite(engine: Engine, begin_with: str) -> None:
     """Nothing; every connection of SQLite writes ahead, and every transaction, a migration's too, is a real one."""
 
     @event.listens_for(engine, "connect")
@@ -56,16 +72,20 @@ def _prepare_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql(begin_with)
 
 
-def _engine(address: Address) -> Engine:
+def connect(address: Address, *, readers: int = 0) -> Engine:
+    """What connects to a database: one writer at a time, or, where they are asked for, so many `readers`.
+
+    A reader of SQLite takes no lock that a writer waits for, and cannot write.
+    """
     url = make_url(address.url)
     postgresql = {name: value for name, value in _POSTGRESQL_LIMITS.items() if name not in url.query}
     limits: dict[str, Any] = {"timeout": _BUSY_S} if address.path else postgresql
-    engine = create_engine(url, hide_parameters=True, connect_args=limits, pool_size=1, max_overflow=0)
+    engine = create_engine(url, hide_parameters=True, connect_args=limits, pool_size=readers or 1, max_overflow=0)
     if address.path:
-        _prepare_sqlite(engine)
+        _prepare_sqlite(engine, "BEGIN" if readers else "BEGIN IMMEDIATE")
     return engine
 
 
@@ -76,13 +96,25 @@ def _version_of(connection: Connection) -> str | None:
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def _migrate(engine: Engine) -> None:
+def migrate(engine: Engine) -> None:
+    """Nothing; brings a database to the newest schema where it is not there."""
     with engine.begin() as connection:
         if _version_of(connection) != SCHEMA_VERSION:
             # Alembic is 0.1 s of CPU and 6 MB of memory that a start with nothing to migrate does without.
             from serving.journal.schema import upgrade
 
             upgrade(connection)
+
+
+def insert_new(bind: Engine | Connection, table: Table, unique: Column[Any] | None = None) -> Insert:
+    """The statement that adds rows whose key is not there yet, and leaves alone those whose key is.
+
+    The key is the primary one, or the column `unique`.
+    """
+    dialect = sqlite if bind.dialect.name == "sqlite" else postgresql
+    key = list(table.primary_key) if unique is None else [unique]
+    statement: Insert = dialect.insert(table).on_conflict_do_nothing(index_elements=key)
+    return statement
 
 
 class Store:
@@ -96,12 +128,12 @@ class Store:
         self._path = address.path
         self._file = self._path.stat().st_ino if self._path else 0
         self._engine = engine
-        dialect = sqlite if address.path else postgresql
-        self._insert = dialect.insert(DECISIONS).on_conflict_do_nothing(index_elements=[DECISIONS.c.prediction_id])
+        self._clusters = Clusters()
+        self._inserts = [insert_new(engine, table) for table in (DECISIONS, FACETS)]
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        with _told_apart():
+        with told_apart():
             # A file that was removed is still open here, and what is written to it is seen by nobody.
             if self._path and self._path.stat().st_ino != self._file:
                 raise StoreDownError("file_replaced")
@@ -115,15 +147,25 @@ class Store:
             EntryRefusedError: when the database will never take one of them.
         """
         rows = [row_of(entry) for entry in entries]
+        facets = [facet_of(entry, self._clusters.of(entry.prediction.rendered.text)) for entry in entries]
         with self._transaction() as connection:
-            connection.execute(self._insert, rows)
+            for insert, values in zip(self._inserts, (rows, facets), strict=True):
+                connection.execute(insert, values)
 
     def prune(self, before: datetime, *, most: int) -> int:
-        """How many entries received before that time were deleted: the oldest, `most` at the most."""
+        """How many entries received before that time were deleted: the oldest, `most` at the most.
+
+        Of those that somebody has read the facets stay, without their author (docs/workbench.md).
+        """
         old = select(DECISIONS.c.prediction_id).where(DECISIONS.c.received_at < before)
         oldest = old.order_by(DECISIONS.c.received_at).limit(most)
         with self._transaction() as connection:
-            return connection.execute(delete(DECISIONS).where(DECISIONS.c.prediction_id.in_(oldest))).rowcount
+            ids = connection.execute(oldest).scalars().all()
+            theirs = FACETS.c.prediction_id.in_(ids)
+            read = exists().where(REVIEWS.c.prediction_id == FACETS.c.prediction_id)
+            connection.execute(delete(FACETS).where(theirs, ~read))
+            connection.execute(update(FACETS).where(theirs).values(author=None))
+            return connection.execute(delete(DECISIONS).where(DECISIONS.c.prediction_id.in_(ids))).rowcount
 
     def find(self, prediction_id: str) -> Row | None:
         """The row of a prediction, `None` where it was never kept or has been pruned."""
@@ -143,14 +185,14 @@ def open_store(address: Address, *, make: bool = True) -> Store:
     Raises:
         StoreDownError: when it cannot be reached or made now, or was written by a later release.
     """
-    engine = _engine(address)
+    engine = connect(address)
     try:
-        with _told_apart():
+        with told_apart():
             if address.path and make:
                 address.path.parent.mkdir(parents=True, exist_ok=True)
             elif address.path:
                 address.path.stat()
-            _migrate(engine)
+            migrate(engine)
             return Store(address, engine)
     except BaseException:
         engine.dispose()

@@ -1,5 +1,7 @@
-"""How an entry lies in a database: one table, one row a decision. Owns the columns and the way into them.
+"""How decisions, and what people make of them, lie in a database. Owns every table, and the way of an entry into one.
 
+Nothing that people wrote is changed or deleted by them: to undo is a row of its own. What goes by itself, and when,
+stands in docs/workbench.md.
 A change here needs a migration beside it (`migrations/versions/`); a test compares the two.
 """
 
@@ -9,11 +11,14 @@ from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     DateTime,
     Dialect,
     Float,
+    Index,
+    Integer,
     MetaData,
     String,
     Table,
@@ -24,7 +29,7 @@ from sqlalchemy import (
 from models.policy import Facts
 from serving.journal.entry import Entry
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 """The newest migration. Kept here so that a start need not load Alembic to see that there is nothing to do."""
 FACTS = TypeAdapter(Facts)
 Row = dict[str, Any]
@@ -76,6 +81,100 @@ DECISIONS = Table(
     Column("model_sha256", String(64), nullable=False),
     Column("latency_ms", Float(53), nullable=False),
     Column("answer", Text, nullable=False),
+)
+
+FACETS = Table(
+    "facets",
+    METADATA,
+    Column("prediction_id", String(26), primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("lane", String(8), nullable=False),
+    Column("platform", String(16), nullable=False),
+    Column("lang", String(8), nullable=False),
+    Column("route", String(32), nullable=False),
+    Column("intent", String(64), nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("abstained", Boolean, nullable=False),
+    Column("confidence", Float(53), nullable=False),
+    Column("characters", Integer, nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("latency_ms", Float(53), nullable=False),
+    Column("waited_s", Float(53)),
+    Column("lot", Integer, nullable=False),
+    Column("cluster", String(16)),
+    Column("author", String(32)),
+    Index("ix_facets_at_ms", "at_ms", "prediction_id"),
+    Index("ix_facets_confidence", "confidence", "prediction_id"),
+    Index("ix_facets_lot", "lot", "prediction_id"),
+    Index("ix_facets_cluster", "cluster", "at_ms", "lane", "prediction_id"),
+    Index("ix_facets_author", "author", "at_ms"),
+)
+"""By what decisions are found and counted: some 0.4 KB each with its indexes, and nothing of the text."""
+REVIEWS = Table(
+    "reviews",
+    METADATA,
+    Column("id", String(26), primary_key=True),
+    Column("prediction_id", String(26), nullable=False),
+    Column("reader", Text, nullable=False),
+    Column("made_at", UtcTime, nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("route", String(32)),
+    Column("intent", String(64)),
+    Column("note", Text, nullable=False),
+    Column("withdraws", String(26)),
+    Index("ix_reviews_prediction_id", "prediction_id", "reader", "made_at"),
+    Index("ix_reviews_reader", "reader", "made_at"),
+    Index("ix_reviews_made_at", "made_at"),
+    Index("ix_reviews_withdraws", "withdraws", unique=True),
+)
+CORRECTIONS = Table(
+    "corrections",
+    METADATA,
+    Column("id", String(26), primary_key=True),
+    Column("prediction_id", String(26), nullable=False, index=True),
+    Column("reader", Text, nullable=False),
+    Column("made_at", UtcTime, nullable=False, index=True),
+    Column("text", Text, nullable=False),
+    Column("context", Text, nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("route", String(32), nullable=False),
+    Column("intent", String(64), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("predicted_route", String(32), nullable=False),
+    Column("predicted_intent", String(64), nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("policy_version", Text, nullable=False),
+    Column("taxonomy_version", Text, nullable=False),
+)
+POLICY_VERSIONS = Table(
+    "policy_versions",
+    METADATA,
+    Column("id", String(26), primary_key=True),
+    Column("version", Text, nullable=False, unique=True),
+    Column("model_version", Text, nullable=False),
+    Column("made_at", UtcTime, nullable=False),
+    Column("base_version", Text, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("diff", Text, nullable=False),
+)
+POLICY_EVENTS = Table(
+    "policy_events",
+    METADATA,
+    Column("place", Integer, primary_key=True),
+    Column("policy_id", String(26), nullable=False, index=True),
+    Column("state", String(16), nullable=False),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
+UNMASKINGS = Table(
+    "unmaskings",
+    METADATA,
+    Column("id", String(26), primary_key=True),
+    Column("prediction_id", String(26), nullable=False, index=True),
+    Column("reader", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", UtcTime, nullable=False, index=True),
 )
 
 

@@ -5,19 +5,28 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
+from sqlalchemy import Connection
 from starlette.testclient import TestClient
 
 from serving.journal.address import Address, read_address
-from serving.journal.store import Store, open_store
+from serving.journal.database import Database
+from serving.journal.filter import Filter
+from serving.journal.policies import activate_policy, active_policy, approve_policy, propose_policy, roll_back_policy
+from serving.journal.queries import counts_by_time, promise
+from serving.journal.schema import migrations_on
+from serving.journal.store import Store, connect, open_store
 from serving.journal.tables import row_of
+from tests.fakes import BOLD_POLICY
 from tests.serving.clients import WAIT_S, Serve
-from tests.serving.journals import entry, heard, ids
+from tests.serving.desks import ask_everything, fill
+from tests.serving.journals import address_of, entry, heard, ids
 
 pytest.importorskip("psycopg", reason="the group postgres is not installed")
 PASSWORD = "hunter2"
@@ -67,6 +76,19 @@ class Cluster:
 
     def kill(self) -> None:
         self.run("pg_ctl", "stop", "-m", "immediate")
+
+    def clear(self) -> None:
+        """Nothing; the database is as it was at first."""
+        with self.connected() as connection:
+            connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+            connection.exec_driver_sql("CREATE SCHEMA public")
+
+    @contextmanager
+    def connected(self) -> Iterator[Connection]:
+        engine = connect(self.address)
+        with engine.begin() as connection:
+            yield connection
+        engine.dispose()
 
     def open(self) -> Store:
         return open_store(self.address)
@@ -167,3 +189,35 @@ def test_a_wrong_password_is_an_outage_that_does_not_say_the_password(
     said = "\n".join(record.getMessage() + str(record.__dict__) for record in caplog.records)
     assert "journal_down" in said
     assert "sesame" not in said
+
+
+def test_every_question_of_the_workbench_is_answered_as_by_sqlite(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.clear()
+    with closing(fill(cluster.address)) as one, closing(fill(address_of(tmp_path / "journal.db"))) as other:
+        asked, expected = ask_everything(one), ask_everything(other)
+    for question, answer in expected.items():
+        assert asked[question] == answer, question
+
+
+def test_policies_take_their_steps(cluster: Cluster) -> None:
+    policy = BOLD_POLICY.model_copy(update={"version": "8", "inventory": ()})
+    with closing(Database(cluster.address)) as desk:
+        policy_id = desk.write(
+            propose_policy, policy, base=BOLD_POLICY, model_version="m1", author="ann", reason="a trial"
+        )
+        desk.write(approve_policy, policy_id, by="bob")
+        desk.write(activate_policy, policy_id, by="bob")
+        active = desk.read(active_policy)
+        assert active is not None
+        assert active.policy == policy
+        assert desk.write(roll_back_policy, by="ann", reason="the trial is over") is None
+
+
+def test_what_was_decided_before_there_were_facets_is_found_and_counted(cluster: Cluster) -> None:
+    cluster.clear()
+    with closing(fill(cluster.address)) as desk:
+        before = desk.read(counts_by_time, Filter()), desk.read(promise, Filter())
+        desk.close()
+        with cluster.connected() as connection:
+            command.downgrade(migrations_on(connection), "0002")
+        assert (desk.read(counts_by_time, Filter()), desk.read(promise, Filter())) == before

@@ -15,11 +15,15 @@ from sqlalchemy import Connection, create_engine, inspect
 
 from data.dependencies import MissingGroupError
 from serving.journal.address import read_address
+from serving.journal.database import Database
 from serving.journal.faults import StoreDownError
+from serving.journal.filter import Filter
+from serving.journal.queries import counts_by_time, promise
 from serving.journal.schema import migrations_on
 from serving.journal.store import open_store
 from serving.journal.tables import METADATA, SCHEMA_VERSION, row_of
 from serving.settings import Settings, SettingsError
+from tests.serving.desks import fill
 from tests.serving.journals import address_of, entry, ids, kept
 
 
@@ -77,6 +81,16 @@ def test_what_an_earlier_release_kept_is_there_after_the_next_step(tmp_path: Pat
         assert [store.find(each.answer.prediction_id) for each in entries] == [row_of(each) for each in entries]
     with connected(file) as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+
+
+def test_what_was_decided_before_there_were_facets_is_found_and_counted(tmp_path: Path) -> None:
+    address = address_of(tmp_path / "journal.db")
+    with closing(fill(address)) as desk:
+        before = desk.read(counts_by_time, Filter()), desk.read(promise, Filter())
+    with connected(tmp_path / "journal.db") as connection:
+        command.downgrade(migrations_on(connection), "0002")
+    with closing(Database(address)) as desk:
+        assert (desk.read(counts_by_time, Filter()), desk.read(promise, Filter())) == before
 
 
 def test_a_schema_of_a_later_release_is_left_alone(tmp_path: Path) -> None:

@@ -1,0 +1,74 @@
+"""The journal's database for everybody but the thread that writes decisions: questions and what people have to say.
+
+Owns that a question holds up no writer, and that a fault comes out as `StoreDownError` alone. Opened when first asked.
+"""
+
+from collections.abc import Callable
+from threading import Lock
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine
+
+from serving.journal.address import Address, read_address
+from serving.journal.faults import EntryRefusedError, StoreDownError
+from serving.journal.store import connect, migrate, told_apart
+from serving.settings import Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Database:
+    """Runs functions of a connection, each in a transaction. Safe between threads; never for the event loop's.
+
+    Raises:
+        StoreDownError: from both, when the database cannot do it now.
+        EntryRefusedError: from both, when it never will, as it is asked.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._opening = Lock()
+        self._engines: tuple[Engine, Engine] | None = None
+
+    def _opened(self) -> tuple[Engine, Engine]:
+        with self._opening:
+            if self._engines is None:
+                reader, writer = connect(self._address, readers=4), connect(self._address)
+                with told_apart():
+                    if self._address.path:
+                        self._address.path.parent.mkdir(parents=True, exist_ok=True)
+                    migrate(writer)
+                self._engines = reader, writer
+            return self._engines
+
+    def read(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What `function` makes of a connection; what it writes is not kept."""
+        with told_apart(), self._opened()[0].connect() as connection:
+            return function(connection, *args, **kwargs)
+
+    def write(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What `function` makes of a connection; all that it writes is kept, or, where it raises, nothing."""
+        with told_apart(), self._opened()[1].begin() as connection:
+            return function(connection, *args, **kwargs)
+
+    def close(self) -> None:
+        """Nothing; lets go of the database, which is opened again where it is asked again."""
+        with self._opening:
+            for engine in self._engines or ():
+                engine.dispose()
+            self._engines = None
+
+
+def open_database(settings: Settings) -> Database | None:
+    """The database of the journal that the settings name, not yet opened; `None` where the journal is off.
+
+    Raises:
+        SettingsError: when they name none.
+        MissingGroupError: when its driver is not installed.
+    """
+    address = read_address(settings.journal)
+    return Database(address) if address else None
+
+
+__all__ = ["Database", "EntryRefusedError", "StoreDownError", "open_database"]

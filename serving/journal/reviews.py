@@ -1,0 +1,161 @@
+"""What readers say of decisions: each reading is a row, to undo one is another, and nothing is written over.
+
+Of one reader the newest reading of a post that was not withdrawn is the one that stands. Two readers of a post both
+stand, which is how it is known how far readers agree.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Select, Subquery, exists, func, select
+from ulid import ULID
+
+from data.redaction import mask_all
+from serving.journal.store import insert_new
+from serving.journal.tables import REVIEWS
+
+Verdict = Literal["label", "cannot_tell", "skip"]
+WITHDRAWN = "withdrawn"
+
+
+def new_id() -> str:
+    """An id that no other row has. Who sends a row twice under one id has written it once."""
+    return str(ULID())
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+def masked(note: str) -> str:
+    """What somebody wrote, without the personal data that redaction knows."""
+    return mask_all(note)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One reading of one decision. `reader` is the name of a key; route and intent belong to the verdict `label`.
+
+    Raises:
+        ValueError: when a label lacks one of them, or another verdict has one.
+    """
+
+    prediction_id: str
+    reader: str
+    verdict: Verdict
+    route: str | None = None
+    intent: str | None = None
+    note: str = ""
+    id: str = field(default_factory=new_id)
+    made_at: datetime = field(default_factory=now)
+
+    def __post_init__(self) -> None:
+        given = {self.route is None, self.intent is None}
+        if given != {self.verdict != "label"}:
+            raise ValueError(
+                f"This reading cannot be kept: verdict {self.verdict!r}, route {self.route!r}, intent {self.intent!r}. "
+                "Wanted: both labels where the verdict is 'label', neither where it is another. Correct it."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How many posts two readers gave these two routes, `one` being the first in the alphabet."""
+
+    one: str
+    other: str
+    posts: int
+
+
+_COLUMNS = [REVIEWS.c[each.name] for each in fields(Review)]
+
+
+def standing() -> Subquery:
+    """The readings that stand, as a table."""
+    later = REVIEWS.alias("later")
+    newest_first = (REVIEWS.c.made_at.desc(), REVIEWS.c.id.desc())
+    place = func.row_number().over(partition_by=[REVIEWS.c.prediction_id, REVIEWS.c.reader], order_by=newest_first)
+    withdrawn = exists().where(later.c.withdraws == REVIEWS.c.id)
+    ranked = select(*_COLUMNS, place.label("place")).where(REVIEWS.c.verdict != WITHDRAWN, ~withdrawn).subquery()
+    return select(ranked).where(ranked.c.place == 1).subquery()
+
+
+def labelled(reader: str | None = None) -> Select[tuple[str]]:
+    """The ids of predictions that have a label that stands; of one reader, those that he read and did not withdraw."""
+    stands = standing()
+    chosen = stands.c.verdict == "label" if reader is None else stands.c.reader == reader
+    return select(stands.c.prediction_id).where(chosen)
+
+
+def _reviews(rows: Iterable[Any]) -> tuple[Review, ...]:
+    return tuple(Review(**{each.name: getattr(row, each.name) for each in fields(Review)}) for row in rows)
+
+
+def add_review(connection: Connection, review: Review) -> bool:
+    """True where it is new; false where a row of its id is there already, which stays as it is."""
+    row = {each.name: getattr(review, each.name) for each in fields(Review)} | {"note": masked(review.note)}
+    return connection.execute(insert_new(connection, REVIEWS), row).rowcount == 1
+
+
+def withdraw_review(connection: Connection, review_id: str, *, reader: str) -> bool:
+    """True where a reading that stood stands no more; false where this reader has none of that id, or withdrew it."""
+    found = connection.execute(
+        select(REVIEWS.c.prediction_id).where(
+            REVIEWS.c.id == review_id, REVIEWS.c.reader == reader, REVIEWS.c.verdict != WITHDRAWN
+        )
+    ).scalar()
+    if found is None:
+        return False
+    row = {
+        "id": new_id(),
+        "prediction_id": found,
+        "reader": reader,
+        "made_at": now(),
+        "verdict": WITHDRAWN,
+        "note": "",
+        "withdraws": review_id,
+    }
+    return connection.execute(insert_new(connection, REVIEWS, REVIEWS.c.withdraws), row).rowcount == 1
+
+
+def reviews_of(connection: Connection, prediction_id: str) -> tuple[Review, ...]:
+    """The readings of a prediction that stand, the oldest first."""
+    stands = standing()
+    asked = select(stands).where(stands.c.prediction_id == prediction_id).order_by(stands.c.made_at, stands.c.id)
+    return _reviews(connection.execute(asked))
+
+
+def reviews_between(connection: Connection, since: datetime, until: datetime) -> tuple[Review, ...]:
+    """The readings made from `since` on and before `until` that stand, the oldest first."""
+    stands = standing()
+    spanned = select(stands).where(stands.c.made_at >= since, stands.c.made_at < until)
+    return _reviews(connection.execute(spanned.order_by(stands.c.made_at, stands.c.id)))
+
+
+def readings_of(connection: Connection, reader: str, since: datetime) -> int:
+    """How many posts a reader has read from then on: readings of his that stand, whatever their verdict."""
+    stands = standing()
+    asked = select(func.count()).select_from(stands).where(stands.c.reader == reader, stands.c.made_at >= since)
+    return connection.execute(asked).scalar_one()
+
+
+def last_review(connection: Connection, reader: str) -> Review | None:
+    """The newest reading of a reader that stands: what undo takes back."""
+    stands = standing()
+    asked = select(stands).where(stands.c.reader == reader).order_by(stands.c.made_at.desc(), stands.c.id.desc())
+    return next(iter(_reviews(connection.execute(asked.limit(1)))), None)
+
+
+def agreement(connection: Connection, since: datetime, until: datetime) -> tuple[Agreement, ...]:
+    """The pairs of routes that two readers gave one post, of labels that stand and were made in that time."""
+    one, other = standing(), standing()
+    both = select(one.c.route, other.c.route, func.count()).join(
+        other, (one.c.prediction_id == other.c.prediction_id) & (one.c.reader < other.c.reader)
+    )
+    labels = (one.c.verdict == "label", other.c.verdict == "label")
+    spans = (one.c.made_at >= since, one.c.made_at < until, other.c.made_at >= since, other.c.made_at < until)
+    found = connection.execute(both.where(*labels, *spans).group_by(one.c.route, other.c.route))
+    return tuple(sorted((Agreement(*row) for row in found), key=lambda each: (each.one, each.other)))
