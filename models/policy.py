@@ -175,6 +175,22 @@ class Decision:
         return self.action in ("auto_answer", "no_reply")
 
 
+def withheld(decision: Decision, reason: Reason, label: Route) -> Decision:
+    """The decision without the machine: what it would have closed goes to an agent; any other is as it was.
+
+    The reason stands first, since it set the action; `label` is the most probable route.
+    """
+    if not decision.closed_by_machine:
+        return decision
+    return Decision(
+        action="agent",
+        queue="agents",
+        abstained=label == "simple",
+        move_to_private=decision.move_to_private,
+        reasons=(reason, *decision.reasons),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Rule:
     action: Action

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,6 +170,46 @@ def prune(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def export_corrections(arguments: argparse.Namespace) -> int:
+    """Writes the corrected posts as a labelled file, masked, each with where it comes from beside its labels."""
+    from serving.journal.database import existing_database
+    from serving.journal.restoration import write_corrections
+    from serving.settings import read_settings
+
+    since: datetime | None = arguments.since
+    if since is not None and since.tzinfo is None:
+        _say(f"Nothing was exported: --since is {since.isoformat()}. Wanted: a time with its zone. Add `Z` for UTC.")
+        return MISUSE
+    settings = read_settings(journal=arguments.journal, host="127.0.0.1")
+    with existing_database(settings) as database:
+        posts, left_out = database.read(write_corrections, arguments.out, since=since, lang=arguments.lang)
+    left = f"; {left_out} were left out, since a model would not read them as it did then" if left_out else ""
+    _say(f"Wrote {posts} corrected posts to {arguments.out}{left}. `python -m data check` looks at them.")
+    _answer({"file": str(arguments.out), "posts": posts, "left_out": left_out})
+    return DONE
+
+
+def rules(arguments: argparse.Namespace) -> int:
+    """Lists the must-not-answer rules that hold, or takes one away. Servers follow within two seconds."""
+    import getpass
+
+    from serving.journal.database import existing_database
+    from serving.journal.rules import remove_rule, standing_rules
+    from serving.settings import read_settings
+
+    settings = read_settings(journal=arguments.journal, host="127.0.0.1")
+    with existing_database(settings) as database:
+        removed = arguments.remove and database.write(remove_rule, arguments.remove, by=getpass.getuser())
+        found = database.read(standing_rules)
+    if arguments.remove and not removed:
+        _say(f"Nothing was removed: no rule {arguments.remove} holds. Wanted: the id of one. List them with `rules`.")
+        return MISUSE
+    for rule in found:
+        _say(f"{rule.id}  {rule.kind:5}  {rule.model_version}  by {rule.author}: {rule.words}")
+    _answer({"rules": [rule.id for rule in found], "removed": arguments.remove})
+    return DONE
+
+
 def openapi(arguments: argparse.Namespace) -> int:
     """Writes the description of the interface, or says whether the written one is up to date."""
     from serving.app import create_app
@@ -227,7 +268,27 @@ def _parser() -> argparse.ArgumentParser:
     replaying.add_argument("prediction_id", help="the `prediction_id` of an answer")
     pruning = _add_verb(verbs, "prune", prune, "delete old decisions from the journal", "prune", "prune --days 30")
     pruning.add_argument("--days", type=int, help="delete what is older (SIGNALBOX_JOURNAL_RETENTION_DAYS); 0: nothing")
-    for each in (replaying, pruning):
+    exporting = _add_verb(
+        verbs,
+        "export-corrections",
+        export_corrections,
+        "write corrected posts as a labelled file, for retraining",
+        "export-corrections --out corrections.jsonl",
+        "export-corrections --out corrections.jsonl --since 2026-11-01T00:00:00Z",
+    )
+    exporting.add_argument("--out", type=Path, required=True, metavar="OUT", help="file to write (JSON Lines)")
+    exporting.add_argument("--since", type=datetime.fromisoformat, metavar="TIME", help="leave out what is older")
+    exporting.add_argument("--lang", default="en", help="language of posts too short to tell (default: %(default)s)")
+    ruling = _add_verb(
+        verbs,
+        "rules",
+        rules,
+        "list the must-not-answer rules, or take one away",
+        "rules",
+        "rules --remove 01KAN4Z1WFV8T9KT2V1JY5DB7N",
+    )
+    ruling.add_argument("--remove", metavar="ID", help="the rule to take away")
+    for each in (replaying, pruning, exporting, ruling):
         each.add_argument("--journal", help="database to use; its password can be seen by `ps` (SIGNALBOX_JOURNAL)")
     for each in (running, checking, replaying):
         each.add_argument("--bundle", type=Path, help="directory of the bundle (SIGNALBOX_BUNDLE)")

@@ -30,6 +30,7 @@ from serving.errors import (
     NotReadyError,
     as_api_error,
 )
+from serving.feedback import add_feedback_route
 from serving.intake import Intake
 from serving.journal.journal import AnyJournal, make_journal
 from serving.lineup import Lineup
@@ -38,6 +39,7 @@ from serving.observer import Observer, record_of
 from serving.openapi import DESCRIPTION, INTERFACE_VERSION, body_of, describe, judges, responses_of
 from serving.quotas import Quotas
 from serving.requests import parse
+from serving.rules import Rules, make_rules
 from serving.service import PredictorLoader, Service
 from serving.settings import Settings
 from serving.spans import Tracing
@@ -156,7 +158,14 @@ def _add_predict_routes(app: FastAPI, intake: Intake, keys: KeyRing | None) -> N
 
 
 def _add_operator_routes(
-    app: FastAPI, service: Service, settings: Settings, keys: KeyRing | None, metrics: Metrics, *, journal: AnyJournal
+    app: FastAPI,
+    service: Service,
+    settings: Settings,
+    keys: KeyRing | None,
+    metrics: Metrics,
+    *,
+    journal: AnyJournal,
+    rules: Rules,
 ) -> None:
     @app.get(
         "/v1/model",
@@ -178,7 +187,7 @@ def _add_operator_routes(
     async def readyz() -> ReadyResponse:
         """Ready once a model has answered a warm-up post, until the server drains, however the journal does."""
         service.running()
-        return ReadyResponse(status="ready", journal=journal.health())
+        return ReadyResponse(status="ready", journal=journal.health(), rules=rules.health())
 
     @app.get(
         "/metrics",
@@ -238,13 +247,15 @@ def create_app(
     keys = KeyRing(settings.api_keys_file, metrics) if settings.api_keys_file else None
     quotas = Quotas(settings.rate_limit_posts_per_minute)
     journal = make_journal(settings, metrics)
-    service = Service(settings, metrics, journal)
+    rules = make_rules(settings, metrics)
+    service = Service(settings, metrics, journal, rules)
     changeover = Changeover(service, settings, metrics, load_bundle)
     write = error_writer(settings.dialects)
 
     async def begin() -> None:
         await service.start(load)
         journal.start()  # only now, so that nothing it loads delays the model
+        rules.start()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -254,6 +265,8 @@ def create_app(
         await starting
         workbench.close()
         await asyncio.to_thread(service.close)
+        await asyncio.to_thread(rules.close)
+        feedback.close()
         await asyncio.to_thread(journal.close, settings.journal_flush_ms / 1_000)
 
     app = FastAPI(
@@ -270,12 +283,13 @@ def create_app(
     )
     intake = Intake(service, settings, quotas)
     _add_predict_routes(app, intake, keys)
-    _add_operator_routes(app, service, settings, keys, metrics, journal=journal)
+    _add_operator_routes(app, service, settings, keys, metrics, journal=journal, rules=rules)
     app.state.request_models = add_dialects(
         app,
         settings.dialects,
         Host(intake, lambda: _model_answer(service.lineup(), settings), _needs(keys, "predict")),
     )
+    feedback = add_feedback_route(app, service, settings, rules, _needs(keys, "feedback"))
     add_admin_routes(app, service, changeover, _needs_admin(keys))
     _add_pages(app)
     workbench = add_workbench(app, Bench(settings, keys, service, journal))

@@ -6,6 +6,7 @@
     |- KeyRefusedError       403  the key is known and may not do this
     |- AdminClosedError      403  without a keys file nobody may change the model in service
     |- NotFoundError         404
+    |- PredictionUnknownError 404 the journal has no such prediction
     |- MethodNotAllowedError 405
     |- ReloadRunningError    409  a bundle is being loaded
     |- LineupConflictError   409  there is no such model to promote, retire or go back to
@@ -18,6 +19,7 @@
     |- ClientGoneError       499  the client went away
     |- InternalError         500
     |- NotReadyError         503  starting, draining or failed
+    |- JournalClosedError    503  there is no journal, or it cannot be written to now
     '- DeadlineError         504
 
 Every body carries the fallback `agent`: no failure may end as an automatic answer. Messages hold the four facts and
@@ -90,6 +92,19 @@ class NotFoundError(ApiError):
     """There is nothing at that path."""
 
     status, code, meaning = 404, "not_found", "There is nothing at this path."
+
+
+class PredictionUnknownError(ApiError):
+    """A correction of what is not in the journal."""
+
+    status, code, meaning = 404, "prediction_unknown", "The journal has no such prediction, or not yet, or no more."
+
+    def __init__(self, prediction_id: str) -> None:
+        super().__init__(
+            f"The correction was not kept: the journal has no prediction {prediction_id}. Wanted: one that was "
+            "answered, has been written (which takes a second at most) and is not yet deleted. Correct it, or send it "
+            "again in a moment."
+        )
 
 
 class MethodNotAllowedError(ApiError):
@@ -184,6 +199,12 @@ class NotReadyError(ApiError):
     status, code, meaning = 503, "not_ready", "The server is starting or draining."
 
 
+class JournalClosedError(ApiError):
+    """A correction that there is nowhere to keep."""
+
+    status, code, meaning = 503, "journal_closed", "There is no journal, or it cannot be written to now."
+
+
 class DeadlineError(ApiError):
     """The request was not answered in time."""
 
@@ -191,10 +212,11 @@ class DeadlineError(ApiError):
 
 
 API_ERRORS: tuple[type[ApiError], ...] = (
-    BadJsonError, KeyMissingError, KeyRefusedError, AdminClosedError, NotFoundError, MethodNotAllowedError,
+    BadJsonError, KeyMissingError, KeyRefusedError, AdminClosedError, NotFoundError,
+    PredictionUnknownError, MethodNotAllowedError,
     ReloadRunningError, LineupConflictError, BodyTooLargeError, NotJsonContentError, InvalidPostError,
     BundleRefusedError, OverloadedError, RateLimitedError, ClientGoneError, InternalError, NotReadyError,
-    DeadlineError,
+    JournalClosedError, DeadlineError,
 )  # fmt: skip
 """All of them, by status."""
 PREDICT_ERRORS: tuple[type[ApiError], ...] = (

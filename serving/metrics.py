@@ -20,7 +20,16 @@ from models.predictor import STAGES, Prediction
 from serving.cache import Found
 from serving.errors import API_ERRORS
 from serving.lanes import Unrun
-from serving.wire import DisagreementCounts, JournalAnswer, JournalState, PostCounts, Role, Versions
+from serving.wire import (
+    DisagreementCounts,
+    JournalAnswer,
+    JournalState,
+    PostCounts,
+    Role,
+    RulesAnswer,
+    RulesState,
+    Versions,
+)
 
 ServingStage = Literal["queue", "render", "tokenize", "infer", "guard", "decide"]
 SERVING_STAGES: tuple[ServingStage, ...] = ("queue", *STAGES)
@@ -106,6 +115,12 @@ class Metrics:
             *Versions.model_fields,
             "role",
         )
+        withheld = self._counter(
+            "withheld", "Posts that the machine would have closed and was not let, by reason code", "why"
+        )
+        self._withheld = {why: withheld.labels(why) for why in ("must_not_answer", "rules_not_read")}
+        self._rules_state = self._gauge("rules_state", "1 for the state that the must-not-answer rules are in", "state")
+        self._rules = self._gauge("rules", "Must-not-answer rules known")
         posts = self._counter("challenger_posts", "Posts answered by a canary, compared, and not compared", "outcome")
         self._challenger_posts = {what: posts.labels(what) for what in PostCounts.model_fields}
         kinds = self._counter("disagreements", "Compared posts that champion and challenger differ on, by kind", "kind")
@@ -207,6 +222,20 @@ class Metrics:
 
         for state in get_args(JournalState):
             self._journal_state.labels(state).set_function(is_in(state))
+
+    def observe_withheld(self, why: str) -> None:
+        """Counts one post that the machine would have closed and was not let, by the code of the reason."""
+        self._withheld[why].inc()
+
+    def watch_rules(self, health: Callable[[], RulesAnswer]) -> None:
+        """Reads the state of the rules whenever it is asked for."""
+        self._rules.set_function(lambda: health().rules)
+
+        def is_in(state: RulesState) -> Callable[[], float]:
+            return lambda: health().state == state
+
+        for state in get_args(RulesState):
+            self._rules_state.labels(state).set_function(is_in(state))
 
     def observe_journal_write(self, entries: int, seconds: float) -> None:
         """Counts entries that were written in one transaction."""

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute
 
 from serving.errors import ApiError
 from serving.requests import MAX_TIMEOUT_MS, TIMEOUT_HEADER
-from serving.wire import BatchRequest, ErrorResponse, PredictRequest, ReloadRequest
+from serving.wire import BatchRequest, ErrorResponse, FeedbackRequest, PredictRequest, ReloadRequest
 
 INTERFACE_VERSION = "1"
 DESCRIPTION = """\
@@ -80,7 +80,9 @@ def responses_of(*errors: type[ApiError], shape: type[BaseModel] = ErrorResponse
 
 
 def _request_schemas(further: Sequence[type[BaseModel]]) -> dict[str, Any]:
-    models = [(model, "validation") for model in (PredictRequest, BatchRequest, ReloadRequest, *further)]
+    models = [
+        (model, "validation") for model in (PredictRequest, BatchRequest, FeedbackRequest, ReloadRequest, *further)
+    ]
     _, schema = models_json_schema(models, ref_template=_REFERENCE)  # type: ignore[arg-type] # literals in a list
     definitions: dict[str, Any] = schema["$defs"]
     for model, fields in POST_FIELDS.items():

@@ -21,6 +21,7 @@ from serving.lineup import Lineup, Part
 from serving.logs import fault_of
 from serving.memory import keep_for_good
 from serving.metrics import Metrics
+from serving.rules import Rules
 from serving.settings import Settings, SettingsError
 from serving.timing import Timing
 from serving.wire import PredictResponse, Versions
@@ -55,12 +56,13 @@ async def _answered(
 class Service:
     """The lineup and its state: starting, then ready or failed, then draining. `settled` is set once it is decided."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, journal: AnyJournal) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, journal: AnyJournal, rules: Rules) -> None:
         self.state: State = "starting"
         self.failure = ""
         self.settled = Event()
         self._metrics = metrics
         self._journal = journal
+        self._rules = rules
         self._author_key = settings.author_key
         self.engine = Engine(
             metrics,
@@ -172,7 +174,8 @@ class Service:
         """
         lineup = self.lineup()
         parts = lineup.split(posts, mixed=mixed, version=version)
-        predicted = await self._predict(parts, posts, deadline_s=deadline_s, bulk=bulk, timing=timing)
+        found = await self._predict(parts, posts, deadline_s=deadline_s, bulk=bulk, timing=timing)
+        predicted = [self._obeyed(part.model, predictions) for part, predictions in zip(parts, found, strict=True)]
         answered = await _answered(parts, posts, predicted)
         for part, predictions in zip(parts, predicted, strict=True):  # without a pause: all are on record, or none
             its_posts, given = [posts[place] for place in part.places], [answered[place] for place in part.places]
@@ -190,6 +193,9 @@ class Service:
             )
             self._count(lineup, part, its_posts, predictions, given)
         return [answered[place] for place in range(len(posts))]
+
+    def _obeyed(self, model: ServedModel, predictions: Sequence[Prediction]) -> list[Prediction]:
+        return [self._rules.obey(each, model.versions.model) for each in predictions]
 
     async def _predict(
         self, parts: Sequence[Part], posts: Sequence[Post], *, deadline_s: float, bulk: bool, timing: Timing
@@ -231,8 +237,10 @@ class Service:
         if part.canary:
             tally.count("answered", len(posts))
 
+        beside = part.other
+
         def compare(others: Sequence[Prediction]) -> None:
-            for each, own, other in zip(given, predictions, others, strict=True):
+            for each, own, other in zip(given, predictions, self._obeyed(beside, others), strict=True):
                 champion, challenger = (other, own) if part.canary else (own, other)
                 tally.compare(each.prediction_id, champion, challenger)
 

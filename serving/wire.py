@@ -1,6 +1,6 @@
 """What goes over the wire: requests, answers and errors of the design's section 5, and nothing of how they are made.
 
-Server and client share it, so it needs no more than pydantic.
+Server and client share it, so it needs no more than pydantic. Over 400 lines, since the whole interface is read here.
 
 Additive changes only: a field may be added, none renamed, removed or given another meaning.
 """
@@ -271,10 +271,58 @@ class JournalAnswer(_Answer):
     dropped: int = Field(description="Decisions since the start that are not in the journal: the buffer was full")
 
 
+RulesState = Literal["ok", "stale", "unread", "off"]
+
+
+class RulesAnswer(_Answer):
+    """How the must-not-answer rules do."""
+
+    state: RulesState = Field(
+        description="`stale` while they cannot be read and the last known ones hold; `unread` before they were read "
+        "once: until then nothing is answered by the machine; `off` without a journal"
+    )
+    rules: int = Field(description="Rules known, those of other models included")
+
+
 class ReadyResponse(HealthResponse):
     """A model answers."""
 
     journal: JournalAnswer
+    rules: RulesAnswer
+
+
+EXAMPLE_FEEDBACK: dict[str, Any] = {
+    "prediction_id": "01KAN4Z1WFV8T9KT2V1JY5DB7N",
+    "route": "complex",
+    "intent": "delivery_problem",
+    "must_not_answer": "near",
+}
+
+
+class FeedbackRequest(BaseModel):
+    """What a post should have been called."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra={"examples": [EXAMPLE_FEEDBACK]})
+
+    prediction_id: Annotated[
+        str, Field(pattern=r"^[0-9A-HJKMNP-TV-Z]{26}$", description="Of the answer that is corrected")
+    ]
+    route: Route = Field(description="Who should have handled it")
+    intent: Intent = Field(description="What it is about: one of those that `GET /v1/model` lists")
+    note: str = Field(default="", max_length=2_000, description="Why, for people; personal data in it is masked")
+    must_not_answer: Literal["exact", "near"] | None = Field(
+        default=None,
+        description="`exact`: from now on no post of the same words is answered by the machine, `near`: nor of nearly "
+        "the same; until the next model",
+    )
+
+
+class FeedbackResponse(_Answer):
+    """What was kept of a correction."""
+
+    correction_id: str = Field(description="A ULID of this correction")
+    prediction_id: str
+    rule_id: str | None = Field(description="Of the rule that was made of it, `null` where none was asked for")
 
 
 class Detail(_Answer):

@@ -3,7 +3,8 @@
 Owns that a question holds up no writer, and that a fault comes out as `StoreDownError` alone. Opened when first asked.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Lock
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, Engine
 
 from serving.journal.address import Address, read_address
 from serving.journal.faults import EntryRefusedError, StoreDownError
-from serving.journal.store import connect, migrate, told_apart
+from serving.journal.store import connect, existing_store, migrate, told_apart
 from serving.settings import Settings
 
 P = ParamSpec("P")
@@ -71,4 +72,23 @@ def open_database(settings: Settings) -> Database | None:
     return Database(address) if address else None
 
 
-__all__ = ["Database", "EntryRefusedError", "StoreDownError", "open_database"]
+@contextmanager
+def existing_database(settings: Settings) -> Iterator[Database]:
+    """The journal that the settings name, for a command; closed afterwards. None is made.
+
+    Raises:
+        SettingsError: when there is none, or it cannot be used.
+        MissingGroupError: when the driver of its database is not installed.
+    """
+    with existing_store(settings):  # says what is wrong with it, in words
+        pass
+    database = open_database(settings)
+    if database is None:
+        raise TypeError("A journal that is off was opened.")
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+__all__ = ["Database", "EntryRefusedError", "StoreDownError", "existing_database", "open_database"]

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Select, case, func, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, case, func, literal, select, tuple_
 
 from models.policy import Facts
 from serving.journal.facets import ms_of
@@ -196,9 +196,8 @@ def page_of_posts(connection: Connection, wanted: Filter, *, after: str | None =
     asked = _select_posts(*conditions(wanted)).order_by(FACETS.c.at_ms.desc(), FACETS.c.prediction_id.desc())
     if after is not None:
         at_ms, _, prediction_id = after.partition(".")
-        asked = asked.where(
-            (FACETS.c.at_ms < int(at_ms)) | ((FACETS.c.at_ms == int(at_ms)) & (FACETS.c.prediction_id < prediction_id))
-        ).where(FACETS.c.at_ms <= int(at_ms))  # said again for the index
+        before = tuple_(literal(int(at_ms), BigInteger), literal(prediction_id))
+        asked = asked.where(tuple_(FACETS.c.at_ms, FACETS.c.prediction_id) < before)
     posts = _posts(connection, asked.limit(most + 1))
     more = len(posts) > most
     last = posts[most - 1] if more else None
@@ -348,8 +347,6 @@ def clusters(connection: Connection, wanted: Filter, *, least: int = 5, most: in
 def choices(connection: Connection, wanted: Filter) -> Choices:
     """The values that there are, each once, in the order of the alphabet."""
 
-    def values(name: str) -> tuple[str, ...]:
-        return tuple(connection.execute(select(FACETS.c[name]).where(*conditions(wanted)).distinct()).scalars())
-
-    names = ("platform", "lang", "intent", "model_version")
-    return Choices(*(tuple(sorted(values(name))) for name in names))
+    columns = FACETS.c["platform", "lang", "intent", "model_version"]
+    found = connection.execute(select(*columns).where(*conditions(wanted)).distinct()).all()
+    return Choices(*(tuple(sorted({row[place] for row in found})) for place in range(len(columns))))

@@ -5,7 +5,7 @@ Owns what "the same" means: every column that the model had a part in, and the a
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -13,11 +13,13 @@ from pydantic import ValidationError
 from data.post import Post
 from data.rendering import Rendered
 from models.bundle import MODEL_FILE
+from models.policy import Reason, withheld
 from models.predictor import Predictor
 from serving.answers import answer
 from serving.engine import versions_of
 from serving.journal.entry import Caller, Entry
 from serving.journal.tables import FACTS, Row, row_of
+from serving.rules import WITHHELD_CODES
 
 
 class ReplayError(Exception):
@@ -60,10 +62,14 @@ def _check_model(row: Row, predictor: Predictor) -> None:
 
 def _entry_again(row: Row, predictor: Predictor) -> Entry:
     """The entry that the row's input leads to now. Of the answer kept, it takes the caller's id for the post alone."""
+    kept = json.loads(row["answer"])
     prediction = predictor.predict_rendered(Rendered(row["text"], row["context"]), FACTS.validate_json(row["facts"]))
+    first = Reason(**kept["decision"]["reasons"][0])
+    if first.code in WITHHELD_CODES:  # what was forbidden then is no more a part of the model than the time of day
+        prediction = replace(prediction, decision=withheld(prediction.decision, first, prediction.route))
     posted_at = row["posted_at"] and datetime.fromisoformat(row["posted_at"])
     # The answer asks two things of a post; of the rest the journal knows nothing.
-    post = Post.model_construct(id=json.loads(row["answer"])["id"], posted_at=posted_at)
+    post = Post.model_construct(id=kept["id"], posted_at=posted_at)
     made = answer(
         post,
         prediction,

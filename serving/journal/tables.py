@@ -29,7 +29,7 @@ from sqlalchemy import (
 from models.policy import Facts
 from serving.journal.entry import Entry
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 """The newest migration. Kept here so that a start need not load Alembic to see that there is nothing to do."""
 FACTS = TypeAdapter(Facts)
 Row = dict[str, Any]
@@ -175,6 +175,25 @@ UNMASKINGS = Table(
     Column("reader", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("at", UtcTime, nullable=False, index=True),
+)
+RULES = Table(
+    "rules",
+    METADATA,
+    Column("id", String(26), primary_key=True),
+    Column("kind", String(8), nullable=False),
+    Column("words", Text, nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("prediction_id", String(26), nullable=False),
+    Column("author", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("made_at", UtcTime, nullable=False),
+)
+RULE_REMOVALS = Table(
+    "rule_removals",
+    METADATA,
+    Column("rule_id", String(26), primary_key=True),
+    Column("by", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
 )
 
 

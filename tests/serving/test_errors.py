@@ -82,6 +82,7 @@ def test_all_routes_are_those_of_the_design_and_the_files_of_the_reading_page(ow
         ("POST", "/v1/admin/reload"),
         ("POST", "/v1/admin/retire"),
         ("POST", "/v1/admin/rollback"),
+        ("POST", "/v1/feedback"),
         ("POST", "/v1/predict"),
         ("POST", "/v1/predict/batch"),
     ]
@@ -458,6 +459,7 @@ def test_every_error_has_a_status_and_code_of_its_own() -> None:
         403,
         403,
         404,
+        404,
         405,
         409,
         409,
@@ -469,6 +471,7 @@ def test_every_error_has_a_status_and_code_of_its_own() -> None:
         429,
         499,
         500,
+        503,
         503,
         504,
     ]

@@ -42,7 +42,7 @@ def address(make_predictor: MakePredictor, tmp_path_factory: pytest.TempPathFact
     """A real server with fakes, where one key opens every route."""
     directory = tmp_path_factory.mktemp("conformance")
     keys = directory / "keys.json"
-    scopes = ["predict", "model", "metrics", "admin"]
+    scopes = ["predict", "feedback", "model", "metrics", "admin"]
     keys.write_text(json.dumps({"keys": [{"name": "all", "sha256": hash_key(KEY), "scopes": scopes}]}))
     journal = f"sqlite:///{directory / 'journal.db'}"
     nowhere = directory / "nowhere"  # so that no reload has anything to load

@@ -1,0 +1,201 @@
+"""The must-not-answer rules in memory: read from the journal's database again and again, asked in the answer's path.
+
+A rule only ever takes an answer from the machine: the post goes to an agent. While the rules were never read, nothing
+is answered by the machine, since nobody knows what is forbidden; once they were, the last known ones hold however the
+database does.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import cache
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Protocol
+
+from models.policy import Reason, withheld
+from models.predictor import Prediction
+from serving.journal.address import read_address
+from serving.journal.faults import JournalError
+from serving.likeness import Alike, shingles_of, words_of
+from serving.logs import fault_of
+from serving.metrics import Metrics
+from serving.settings import Settings
+from serving.wire import RulesAnswer, RulesState
+
+if TYPE_CHECKING:
+    from serving.journal.database import Database
+    from serving.journal.rules import Rule
+
+READ_EVERY_S = 2.0
+"""How long a rule that another server was given may take to hold here; reading 1,000 of them takes some 5 ms."""
+WITHHELD_CODES = ("must_not_answer", "rules_not_read")
+"""The codes of the reasons that rules give."""
+LOG = logging.getLogger("signalbox.rules")
+
+
+class RuleBook:
+    """The rules of one model, never changed once made."""
+
+    def __init__(self, rules: Iterable["Rule"]) -> None:
+        self._exact: dict[str, str] = {}
+        self._near = Alike()
+        for rule in rules:
+            self._exact.setdefault(rule.words, rule.id)
+            if rule.kind == "near":
+                self._near.add(rule.id, shingles_of(rule.words))
+
+    def find(self, text: str) -> str | None:
+        """The id of a rule that a rendered text falls under, `None` where there is none."""
+        words = words_of(text)
+        return self._exact.get(words) or (self._near.find(shingles_of(words)) if len(self._near) else None)
+
+
+class Rules(Protocol):
+    """What judges by rules: those of a database, or none."""
+
+    def obey(self, prediction: Prediction, model_version: str) -> Prediction:
+        """The prediction of that model as the rules leave it."""
+
+    def health(self) -> RulesAnswer:
+        """How they do."""
+
+    def look(self) -> None:
+        """Nothing; reads them now, on the calling thread."""
+
+    def start(self) -> None:
+        """Nothing; from now on they are read."""
+
+    def close(self) -> None:
+        """Nothing; they are read no more."""
+
+
+class NoRules:
+    """Forbids nothing: without a journal nobody can have made a rule."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        metrics.watch_rules(self.health)
+
+    def obey(self, prediction: Prediction, model_version: str) -> Prediction:  # noqa: ARG002 - the port's signature
+        """The same."""
+        return prediction
+
+    def health(self) -> RulesAnswer:
+        """Off."""
+        return RulesAnswer(state="off", rules=0)
+
+    def look(self) -> None:
+        """Nothing."""
+
+    def start(self) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class ReadRules:
+    """The rules that `read` gives, read on a thread of its own from `start` to `close`. Safe between threads."""
+
+    def __init__(
+        self,
+        read: Callable[[], tuple["Rule", ...]],
+        metrics: Metrics,
+        *,
+        let_go: Callable[[], None] = lambda: None,
+        every_s: float = READ_EVERY_S,
+    ) -> None:
+        self._read = read
+        self._let_go = let_go
+        self._metrics = metrics
+        self._every_s = every_s
+        self._closing = Event()
+        self._known: tuple[Rule, ...] | None = None
+        self._books: dict[str, RuleBook] = {}
+        self._state: RulesState = "unread"
+        self._thread = Thread(target=self._run, name="rules", daemon=True)
+        metrics.watch_rules(self.health)
+
+    def obey(self, prediction: Prediction, model_version: str) -> Prediction:
+        """The prediction, given to an agent where a rule of that model forbids to answer it, or none was ever read."""
+        if not prediction.decision.closed_by_machine:
+            return prediction
+        reason = self._objection(prediction.rendered.text, model_version)
+        if reason is None:
+            return prediction
+        self._metrics.observe_withheld(reason.code)
+        return replace(prediction, decision=withheld(prediction.decision, reason, prediction.route))
+
+    def _objection(self, text: str, model_version: str) -> Reason | None:
+        if self._known is None:
+            return Reason("rules_not_read", "the must-not-answer rules were not read yet")
+        book = self._books.get(model_version)
+        found = book.find(text) if book else None
+        return Reason("must_not_answer", f"rule {found}") if found else None
+
+    def health(self) -> RulesAnswer:
+        """`unread` until they were read once; `stale` while they cannot be, and those of before hold."""
+        return RulesAnswer(state=self._state, rules=len(self._known or ()))
+
+    def start(self) -> None:
+        """Nothing; they are read at once, and again and again."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Nothing; the thread ends."""
+        self._closing.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def look(self) -> None:
+        """Nothing; reads them now, on the calling thread."""
+        try:
+            rules = self._read()
+        except Exception as error:  # noqa: BLE001 - whatever it is, what was known must go on holding
+            if self._state != "stale" or self._known is None:
+                code = error.code if isinstance(error, JournalError) else None
+                LOG.error("rules_not_read", extra={"fields": {"code": code, **fault_of(error)}})
+            self._state = "unread" if self._known is None else "stale"
+            return
+        if rules != self._known:
+            of_model: defaultdict[str, list[Rule]] = defaultdict(list)
+            for rule in rules:
+                of_model[rule.model_version].append(rule)
+            self._books = {version: RuleBook(each) for version, each in of_model.items()}
+            self._known = rules
+            LOG.info("rules_read", extra={"fields": {"rules": len(rules)}})
+        self._state = "ok"
+
+    def _run(self) -> None:
+        self.look()
+        while not self._closing.wait(self._every_s):
+            self.look()
+        self._let_go()
+
+
+def make_rules(settings: Settings, metrics: Metrics) -> Rules:
+    """The rules of the journal that the settings name, not yet read.
+
+    Raises:
+        SettingsError: when they name none.
+        MissingGroupError: when the driver of its database is not installed.
+    """
+    address = read_address(settings.journal)
+    if address is None:
+        return NoRules(metrics)
+
+    @cache
+    def database() -> "Database":
+        # Imported on the reading thread, as the journal does: SQLAlchemy takes 0.25 s of CPU.
+        from serving.journal.database import Database
+
+        return Database(address)
+
+    def read() -> "tuple[Rule, ...]":
+        if address.path and not address.path.exists():
+            return ()  # the journal's thread makes it; who has no journal has no rules
+        from serving.journal.rules import standing_rules
+
+        return database().read(standing_rules)
+
+    return ReadRules(read, metrics, let_go=lambda: database().close())
