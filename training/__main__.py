@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from data.dependencies import MissingGroupError, needs_group
 from data.progress import progress_bar
@@ -29,13 +29,11 @@ from training.promotion.commands import (
     run_rollback,
 )
 
-if TYPE_CHECKING:
-    from training.recipe import Recipe
-
 _RUN_EXAMPLES = """  python -m training run
   python -m training run --recipe training/recipes/default.toml --out build/mine --no-tracking
   python -m training run --measure my-labelled-posts.jsonl:en
   python -m training run --recipe my-recipe.toml --dry-run
+  torchrun --standalone --nproc-per-node 2 -m training run --recipe my-recipe.toml
 
 A run that was cut off, however hard, goes on where it stopped when the same command is given again; --fresh starts
 anew. The run and its bundle are tracked in MLflow: `mlflow ui --backend-store-uri sqlite:///mlflow.db` shows them.
@@ -237,52 +235,10 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _plan_run(arguments: argparse.Namespace, recipe: "Recipe") -> dict[str, object]:
-    from training.plan import plan_run, render_plan
-    from training.tracking.store import tracking_uri
-
-    plan = plan_run(
-        recipe,
-        arguments.out,
-        runs=arguments.runs,
-        fresh=arguments.fresh,
-        outside=[_measured(each) for each in arguments.measure],
-        store=None if arguments.no_tracking else tracking_uri(),
-    )
-    _say(render_plan(plan))
-    return asdict(plan)
-
-
-def _run(arguments: argparse.Namespace) -> dict[str, object]:
+def _run(arguments: argparse.Namespace) -> dict[str, object] | None:
     with needs_group("train", "Training"):
-        from training.pipeline import make_bundle
-        from training.recipe import read_recipe
-        from training.tracking.port import untracked
-        from training.tracking.run import MlflowTracker
-    recipe = read_recipe(arguments.recipe)
-    if arguments.dry_run:
-        return _plan_run(arguments, recipe)
-    tracker = None if arguments.no_tracking else MlflowTracker(_say)
-    bundle = make_bundle(
-        recipe,
-        arguments.out,
-        runs=arguments.runs,
-        fresh=arguments.fresh,
-        outside=[_measured(each) for each in arguments.measure],
-        track=tracker or untracked,
-        watch=progress_bar,
-        say=_say,
-    )
-    held_out = bundle.metrics["held_out"]
-    return {
-        "bundle": str(bundle.directory),
-        "model": bundle.manifest.model_version,
-        "precision": bundle.manifest.precision,
-        "macro_f1": held_out["route"]["macro_f1"]["value"],
-        "accuracy": held_out["route"]["accuracy"]["value"],
-        "certified": not bundle.policy.thresholds.answer_nothing,
-        "untold": tracker and tracker.untold,
-    }
+        from training.command import run
+    return run(arguments, [_measured(each) for each in arguments.measure], _say)
 
 
 def _figures(arguments: argparse.Namespace) -> dict[str, object]:
@@ -365,7 +321,7 @@ def _ledger(arguments: argparse.Namespace) -> dict[str, object]:
     return run_ledger(arguments, _say)
 
 
-_WORK: dict[str, Callable[[argparse.Namespace], dict[str, object]]] = {
+_WORK: dict[str, Callable[[argparse.Namespace], dict[str, object] | None]] = {
     "run": _run,
     **{name: partial(experiment.run, say=_say) for name, experiment in EXPERIMENTS.items()},
     "figures": _figures,
@@ -390,6 +346,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         _say(f"The file {error.filename} could not be read or written: {error.strerror}. Check the path.")
     else:
+        if answer is None:  # a rank that only helped: the first one answers
+            return 0
         print(json.dumps(answer))
         return 1 if answer.get("refused") else 0
     return 2

@@ -38,13 +38,14 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Padded inputs `[n, t]` and labels `[n]`."""
+    """Padded inputs `[n, t]` and labels `[n]`. `share` says how much of its step's posts they are."""
 
     input_ids: Tensor
     attention_mask: Tensor
     token_type_ids: Tensor
     routes: Tensor
     intents: Tensor
+    share: float = 1.0
 
 
 def make_example(post: LabelledPost, taxonomy: Taxonomy) -> Example:

@@ -1,14 +1,15 @@
 """Fine-tuning of one network: all of the encoder and both heads, weights averaged, stopped by development macro-F1.
 
 A training may be ended at any instant, `kill -9` included: it goes on from its last checkpoint and ends with the same
-weights as one that was never cut off, because every random draw depends on (seed, step) alone.
+weights as one that was never cut off, because every random draw depends on (seed, step) alone; and on the rank, for
+dropout where several processes train together (`training.ranks`).
 """
 
 import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from data.progress import Watch
 from training.development import measure
-from training.errors import DivergedError
+from training.errors import DivergedError, WorkLostError
 from training.examples import Batch, Encoder, Example, order_batches, training_pair
 from training.history import Epoch, write_history
 from training.network import Network
 from training.objectives import Objective, r_drop_loss, twice
+from training.ranks import ALONE, Ranks
 from training.recipe import FinetuneRecipe
 
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -30,6 +32,8 @@ BEST_FILE = "best.pt"
 CHECKPOINT_EVERY_S = 60.0
 _SEED_STRIDE = 1_000_003
 """A prime larger than any number of steps: no two (seed, step) pairs share a seed."""
+_RANK_STRIDE, _SEEDS = 2**57, 2**63
+"""Above every (seed, step) of the first rank, and what torch takes."""
 
 State = dict[str, Any]
 Tensors = tuple[Tensor, ...] | list[Tensor]
@@ -88,9 +92,10 @@ class Run:
         encoder: Encoder,
         examples: Sequence[Example],
         objective: Objective,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.settings, self.seed, self.encoder, self.examples = settings, seed, encoder, examples
-        self.network = network
+        self.network, self.ranks = network, ranks
         self.objective = r_drop_loss(objective, settings) if settings.r_drop else objective
         if settings.vocabulary == "frozen":
             network.token_embeddings().requires_grad_(False)
@@ -133,24 +138,29 @@ class Run:
                 pairs = [
                     training_pair(each, self.settings.author_dropout, self.settings.noise, draw) for each in chosen
                 ]
-                yield self.encoder.batch(pairs, [(each.route, each.intent) for each in chosen])
+                mine, share = self.ranks.share(list(zip(pairs, chosen, strict=True)))
+                labels = [(each.route, each.intent) for _, each in mine]
+                yield replace(self.encoder.batch([pair for pair, _ in mine], labels), share=share)
 
     def train_on(self, batch: Batch) -> None:
         """Nothing; one step was taken."""
-        torch.manual_seed(self.seed * _SEED_STRIDE + self.progress.step)
+        own = self.ranks.rank * _RANK_STRIDE  # other dropout for other posts
+        torch.manual_seed((self.seed * _SEED_STRIDE + self.progress.step + own) % _SEEDS)
         self.network.train()
         batch = twice(batch) if self.settings.r_drop else batch
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.settings.bf16):
             route, intent = self.network(batch.input_ids, batch.attention_mask, batch.token_type_ids)
-        loss = self.objective(route.float(), intent.float(), batch)
+        loss = self.objective(route.float(), intent.float(), batch) * batch.share
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        told = loss.detach()
+        self.ranks.add_up([told, *(each.grad for each in self.network.parameters() if each.grad is not None)])
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_norm)
         self.optimizer.step()
         self.schedule.step()
         self.average.update_parameters(self.network)
         self.progress.step += 1
-        self.progress.epoch_loss += loss.item()
+        self.progress.epoch_loss += told.item()
 
     def close_epoch(self, development: Sequence[Example], best: Path) -> None:
         """Measures the averaged weights and keeps them where they are the best so far, or nothing can tell."""
@@ -160,19 +170,40 @@ class Run:
                 f"{self.progress.epoch_loss}, wanted a finite number. Lower finetune.learning_rate in the recipe and "
                 "start with --fresh."
             )
-        figures = measure(self.average.module, self.encoder, development, routed=self.settings.trains_routes)
         epoch = Epoch(
             epoch=self.progress.step // self.steps_per_epoch,
             loss=self.progress.epoch_loss / self.steps_per_epoch,
             seconds=self.progress.seconds,
-            **figures,
+            **self._measure(development),
         )
         earlier = [each.macro_f1 for each in self.progress.history]
         if not development or not earlier or epoch.macro_f1 > max(earlier):
-            save_atomically(self.average.module.state_dict(), best)
+            if self.ranks.is_first:
+                save_atomically(self.average.module.state_dict(), best)
             self.progress.best_epoch = epoch.epoch
         self.progress.history.append(epoch)
         self.progress.epoch_loss = 0.0
+
+    def _measure(self, development: Sequence[Example]) -> dict[str, float]:
+        """The figures that the first rank finds, so that all stop at the same epoch."""
+        names, routed = ("macro_f1", "accuracy", "intent_accuracy"), self.settings.trains_routes
+        first = self.ranks.is_first
+        found = measure(self.average.module, self.encoder, development, routed=routed) if first else {}
+        told = self.ranks.take_from_first([found.get(name, math.nan) for name in names])
+        return dict(zip(names, told, strict=True))
+
+    def check_start(self, directory: Path) -> None:
+        """Nothing; all ranks stand at the same step.
+
+        Raises:
+            WorkLostError: when this one does not.
+        """
+        (first,) = self.ranks.take_from_first([float(self.progress.step)])
+        if self.progress.step != first:
+            raise WorkLostError(
+                f"Rank {self.ranks.rank} found step {self.progress.step} in {directory}, the first rank step "
+                f"{first:.0f}. Wanted: one directory of runs that every machine sees. Share it, or name it by --runs."
+            )
 
     @property
     def is_over(self) -> bool:
@@ -217,6 +248,8 @@ def train_to_end(run: Run, development: Sequence[Example], directory: Path, watc
     checkpoint, best = directory / CHECKPOINT_FILE, directory / BEST_FILE
     if checkpoint.exists():
         run.load(torch.load(checkpoint, weights_only=True))
+    run.check_start(directory)
+    if run.ranks.is_first and run.progress.history:
         write_history(run.progress.history, directory)
     clock = saved = time.monotonic()
     remaining = () if run.is_over else run.batches()
@@ -228,10 +261,10 @@ def train_to_end(run: Run, development: Sequence[Example], directory: Path, watc
         ends_epoch = run.progress.step % run.steps_per_epoch == 0
         if ends_epoch:
             run.close_epoch(development, best)
-        if ends_epoch or now - saved >= watched.checkpoint_every_s:
+        if run.ranks.is_first and (ends_epoch or now - saved >= watched.checkpoint_every_s):
             save_atomically(run.state(), checkpoint)
             saved = time.monotonic()
-        if ends_epoch:  # after the checkpoint: an epoch that was told is never trained again
+        if run.ranks.is_first and ends_epoch:  # after the checkpoint: an epoch that was told is never trained again
             write_history(run.progress.history, directory)
         if run.is_over:
             break

@@ -23,6 +23,7 @@ from training.history import Follower, TellEpoch, untold
 from training.network import build_network
 from training.objectives import Objective, distillation_loss, label_loss
 from training.processes import work_side_by_side
+from training.ranks import ALONE, Ranks
 from training.recipe import MAX_MEMBERS, Recipe
 from training.teachers import find_teachers, load_teachers
 
@@ -71,6 +72,7 @@ class MemberWork:
     directory: Path
     checkpoint_every_s: float
     teachers: tuple[Path, ...]
+    ranks: Ranks = ALONE
 
     def _objective(self) -> Objective:
         settings, distillation = self.recipe.finetune, self.recipe.distillation
@@ -92,10 +94,19 @@ class MemberWork:
         start = self.recipe.seed  # all start alike
         network = build_network(self.encoder_directory, self.intents, dropout=settings.dropout, seed=start)
         seed = self.recipe.seed * MAX_MEMBERS + self.number
-        return Run(settings, seed, network, encoder=encoder, examples=self.examples, objective=self._objective())
+        return Run(
+            settings,
+            seed,
+            network,
+            encoder=encoder,
+            examples=self.examples,
+            objective=self._objective(),
+            ranks=self.ranks,
+        )
 
     def __call__(self, watch: Watch) -> Member:
         """The member, trained on from where its directory says that it is."""
+        self.ranks.meet()  # the first rank has written all that came before
         members = self.recipe.finetune.members
         what = f"fine-tuning {self.number + 1} of {members}" if self.number < members else "teaching one network"
         watched = Watched(watch, what, self.checkpoint_every_s)
@@ -122,6 +133,7 @@ def member_works(
     *,
     intents: int,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
+    ranks: Ranks = ALONE,
 ) -> list[MemberWork]:
     """The trainings of a run, one for each of its `homes`.
 
@@ -141,6 +153,7 @@ def member_works(
             directory=home,
             checkpoint_every_s=checkpoint_every_s,
             teachers=teachers if number < len(members) else members,
+            ranks=ranks,
         )
         for number, home in enumerate(homes)
     ]
@@ -165,6 +178,7 @@ def finetune(
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
     processes: int = 1,
     tell: TellEpoch = untold,
+    ranks: Ranks = ALONE,
 ) -> Finetuned:
     """What `finetune_examples` makes of these posts, labelled by `taxonomy`."""
     return finetune_examples(
@@ -178,6 +192,7 @@ def finetune(
         checkpoint_every_s=checkpoint_every_s,
         processes=processes,
         tell=tell,
+        ranks=ranks,
     )
 
 
@@ -193,29 +208,37 @@ def finetune_examples(
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
     processes: int = 1,
     tell: TellEpoch = untold,
+    ranks: Ranks = ALONE,
 ) -> Finetuned:
     """The fine-tuned weights in `directory`, going on from the checkpoints that an earlier sitting left there.
 
     `directory` belongs to one recipe, one set of examples and one list of `intents`; the caller sees to that. The
     epoch that does best on `held` counts, the last where nothing is held. With more than one of `processes` members are
     trained side by side, the threads of torch shared out among them. `tell` hears of each epoch soon after it has
-    ended, and first of those of earlier sittings.
+    ended, and first of those of earlier sittings. Of several `ranks` this is for the first; the others `assist`.
 
     Raises:
         DivergedError: when the loss of an epoch is no finite number.
+        WorkLostError: when another rank has gone.
         RecipeError: when the networks that are to teach are not there or do not fit.
     """
     settings = recipe.finetune
     encoder = read_encoder(recipe, encoder_directory)
     homes = homes_of(recipe, directory)
     works = member_works(
-        recipe, encoder_directory, examples, held, homes, intents=intents, checkpoint_every_s=checkpoint_every_s
+        recipe,
+        encoder_directory,
+        examples,
+        held,
+        homes,
+        intents=intents,
+        checkpoint_every_s=checkpoint_every_s,
+        ranks=ranks,
     )
     steps = settings.epochs * len(order_batches(encoder.lengths(examples), settings.batch_posts, recipe.seed, 0))
     follower = Follower(homes, tell)
-    members = _train_members(
-        works[: settings.members], min(processes, settings.members), steps, follower.watching(watch)
-    )
+    at_a_time = min(processes, settings.members) if ranks.world == 1 else 1
+    members = _train_members(works[: settings.members], at_a_time, steps, follower.watching(watch))
     members += [work(follower.watching(watch)) for work in works[settings.members :]]
     follower.look()
     kept = homes[settings.members :] or homes
@@ -224,3 +247,33 @@ def finetune_examples(
     network.load_state_dict(torch.load(weights, weights_only=True))
     figures = measure(network, encoder, held, routed=settings.trains_routes)
     return Finetuned(weights=weights, members=tuple(members), **figures)
+
+
+def assist(
+    recipe: Recipe,
+    encoder_directory: Path,
+    train: Sequence[LabelledPost],
+    development: Sequence[LabelledPost],
+    directory: Path,
+    *,
+    taxonomy: Taxonomy = BUILT_IN,
+    ranks: Ranks,
+) -> None:
+    """Nothing; this rank did its part of what the first one does in `finetune`, and wrote nothing.
+
+    `development` is measured by the first rank alone; whether there is any decides here too which epoch counts.
+
+    Raises:
+        DivergedError, RecipeError, WorkLostError: as `finetune`.
+    """
+    works = member_works(
+        recipe,
+        encoder_directory,
+        tuple(make_example(post, taxonomy) for post in train),
+        tuple(make_example(post, taxonomy) for post in development),
+        homes_of(recipe, directory),
+        intents=len(taxonomy.intents),
+        ranks=ranks,
+    )
+    for work in works:
+        work(unwatched)

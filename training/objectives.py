@@ -6,7 +6,6 @@ matter which posts are in a batch together.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 
 import numpy as np
 import torch
@@ -109,7 +108,14 @@ def distillation_loss(
 
 def twice(batch: Batch) -> Batch:
     """The batch with every post in it twice, `[2n, t]`: first all of them, then all of them again."""
-    return Batch(**{each.name: torch.cat([getattr(batch, each.name)] * 2) for each in fields(batch)})
+    return Batch(
+        input_ids=batch.input_ids.repeat(2, 1),
+        attention_mask=batch.attention_mask.repeat(2, 1),
+        token_type_ids=batch.token_type_ids.repeat(2, 1),
+        routes=batch.routes.repeat(2),
+        intents=batch.intents.repeat(2),
+        share=batch.share,
+    )
 
 
 def disagreement(logits: Tensor) -> Tensor:

@@ -44,10 +44,11 @@ from training.figures import learning_curve
 from training.gates import Comparison, compare
 from training.golden import record_golden
 from training.history import Epoch
-from training.members import Finetuned, finetune
+from training.members import Finetuned, assist, finetune
 from training.network import load_network
 from training.outside import read_outside, score_outside
 from training.quantize import EXCLUSIONS, quantize_int8
+from training.ranks import ALONE, Ranks
 from training.recipe import Recipe, recipe_toml
 from training.teachers import find_teachers
 from training.tracking.port import DIRECTORY, Track, Tracking, UsedPosts, flatten, untracked
@@ -293,11 +294,13 @@ def make_bundle(
     track: Track = untracked,
     watch: Watch = unwatched,
     say: Say = lambda _: None,
+    ranks: Ranks = ALONE,
 ) -> Bundle:
     """The bundle that `recipe` makes, written to `bundle_directory` and verified.
 
     An earlier sitting of the same run goes on unless it is to be made `fresh`. `outside` are files (with a language,
-    or all) that the finished model is measured on, and nothing more. `track` keeps a record of the run.
+    or all) that the finished model is measured on, and nothing more. `track` keeps a record of the run. Of several
+    `ranks` this is for the first; the others `assist_run`.
 
     Raises:
         TrainingError: when a stage cannot be done; its kind and message say why.
@@ -324,6 +327,7 @@ def make_bundle(
             watch=watch,
             processes=MEMBERS_AT_A_TIME if torch.get_num_threads() > 1 else 1,
             tell=partial(_tell_epoch, tracking),
+            ranks=ranks,
         )
         say("Training the TF-IDF baseline")
         parts = (splits.part("train"), splits.part("development"), splits.part("calibration"))
@@ -337,3 +341,16 @@ def make_bundle(
         say(f"Wrote and verified {bundle_directory}")
         _finish(tracking, bundle, exported, recipe, directory)
     return bundle
+
+
+def assist_run(recipe: Recipe, *, runs: Path = RUNS, ranks: Ranks) -> None:
+    """Nothing; this rank did its part of the fine-tuning of a run whose first rank makes the bundle.
+
+    Raises:
+        TrainingError, SourceError, SplitsError: as `make_bundle` before and during the fine-tuning.
+    """
+    splits = read_parts(recipe)
+    directory = run_directory(recipe, splits, runs)
+    encoder = find_encoder(recipe.encoder)
+    parts = splits.part("train"), splits.part("development")
+    assist(recipe, encoder, *parts, directory, taxonomy=splits.taxonomy, ranks=ranks)
