@@ -36,7 +36,8 @@ _RUN_EXAMPLES = """  python -m training run
   torchrun --standalone --nproc-per-node 2 -m training run --recipe my-recipe.toml
 
 A run that was cut off, however hard, goes on where it stopped when the same command is given again; --fresh starts
-anew. The run and its bundle are tracked in MLflow: `mlflow ui --backend-store-uri sqlite:///mlflow.db` shows them.
+anew. The bundle waits in the run's directory: `python -m training promote` makes a champion of it, or refuses to.
+The run and its bundle are tracked in MLflow: `mlflow ui --backend-store-uri sqlite:///mlflow.db` shows them.
 """
 
 
@@ -73,7 +74,9 @@ def _add_run(verbs: _Verbs) -> None:
         _RUN_EXAMPLES,
     )
     _add_recipe(run)
-    run.add_argument("--out", type=Path, default=DEFAULT_BUNDLE, help="where the bundle goes (%(default)s)")
+    run.add_argument(
+        "--out", type=Path, metavar="DIR", help="where the bundle goes, never over a champion (RUNS/NAME-KEY/bundle)"
+    )
     run.add_argument("--fresh", action="store_true", help="forget what an earlier sitting of this run left")
     run.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     run.add_argument("--no-tracking", action="store_true", help="keep nothing in MLflow")

@@ -46,6 +46,8 @@ def _make(
         say=say,
         ranks=ranks,
     )
+    given = f"{recipe.data.posts} --splits {recipe.data.splits} --part calibration"
+    say(f"To put it into service: python -m training promote {bundle.directory} {given} --reason WHY --by NAME")
     held_out = bundle.metrics["held_out"]
     return {
         "bundle": str(bundle.directory),

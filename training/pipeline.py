@@ -38,7 +38,7 @@ from training.candidates import Candidate, Proven, measure_candidate, prove
 from training.card import render_card
 from training.encoder import find_encoder
 from training.environment import git_commit, installed, machine
-from training.errors import ExportError, RecipeError, TrainingError
+from training.errors import ExportError, PromotionError, RecipeError, TrainingError
 from training.export import difference, export_fp32
 from training.figures import learning_curve
 from training.gates import Comparison, compare
@@ -47,6 +47,7 @@ from training.history import Epoch
 from training.members import Finetuned, assist, finetune
 from training.network import load_network
 from training.outside import read_outside, score_outside
+from training.promotion.installation import Places, manifest_of
 from training.quantize import EXCLUSIONS, quantize_int8
 from training.ranks import ALONE, Ranks
 from training.recipe import Recipe, recipe_toml
@@ -54,6 +55,8 @@ from training.teachers import find_teachers
 from training.tracking.port import DIRECTORY, Track, Tracking, UsedPosts, flatten, untracked
 
 RUNS = Path("runs")
+BUNDLE = "bundle"
+"""Where in its directory a run puts its bundle, unless it is told another place."""
 INT8_FILE = "int8.onnx"
 _PARITY_POSTS = 200
 Say = Callable[[str], None]
@@ -85,6 +88,22 @@ def run_directory(recipe: Recipe, splits: Splits, runs: Path = RUNS) -> Path:
     made_of += map(sha256_of, find_teachers(recipe.distillation))  # likewise
     key = hashlib.sha256("\n".join(made_of).encode()).hexdigest()
     return runs / f"{recipe.name}-{key[:10]}"
+
+
+def bundle_place(directory: Path, wanted: Path | None) -> Path:
+    """Where the bundle of the run in `directory` goes: the place that is `wanted`, or one in that directory.
+
+    Raises:
+        PromotionError: when a champion stands there; the gate alone replaces it (docs/decisions/0031).
+    """
+    place = wanted or directory / BUNDLE
+    if manifest_of(place) and Places(place).ledger.exists():
+        raise PromotionError(
+            f"The bundle {place} is a champion: a ledger stands beside it, {Places(place).ledger}. A run may not "
+            "replace it, wanted another place. Leave --out away, and let the gate judge what comes of the run: "
+            "python -m training promote."
+        )
+    return place
 
 
 def find_left(name: str, directory: Path, recipe: Recipe) -> Path:
@@ -276,17 +295,20 @@ def _finish(tracking: Tracking, bundle: Bundle, exported: Exported, recipe: Reci
 
 
 def _forget(directory: Path) -> None:
-    """Nothing; what earlier sittings left is gone, but for the record of the run, which is the tracking's to end."""
+    """Nothing; what earlier sittings left is gone, but for what is not theirs.
+
+    The record of the run is the tracking's to end, and an earlier bundle stays until there is another.
+    """
     for path in directory.glob("*"):
         if path.is_file():
             path.unlink()
-        elif path.name != DIRECTORY:
+        elif path.name not in (DIRECTORY, BUNDLE):
             shutil.rmtree(path)
 
 
 def make_bundle(
     recipe: Recipe,
-    bundle_directory: Path,
+    out: Path | None = None,
     *,
     runs: Path = RUNS,
     fresh: bool = False,
@@ -296,13 +318,14 @@ def make_bundle(
     say: Say = lambda _: None,
     ranks: Ranks = ALONE,
 ) -> Bundle:
-    """The bundle that `recipe` makes, written to `bundle_directory` and verified.
+    """The bundle that `recipe` makes, written to `out`, or else into the run's directory, and verified.
 
     An earlier sitting of the same run goes on unless it is to be made `fresh`. `outside` are files (with a language,
     or all) that the finished model is measured on, and nothing more. `track` keeps a record of the run. Of several
     `ranks` this is for the first; the others `assist_run`.
 
     Raises:
+        PromotionError: when `out` is a champion.
         TrainingError: when a stage cannot be done; its kind and message say why.
         SourceError, SplitsError: when the posts or their splits cannot be read.
     """
@@ -311,6 +334,7 @@ def make_bundle(
         read_outside(file, language, splits.taxonomy) for file, language in outside
     ]  # now, not after the training
     directory = run_directory(recipe, splits, runs)
+    place = bundle_place(directory, out)
     encoder = find_encoder(recipe.encoder)
     with track(recipe.name, directory, fresh=fresh) as tracking:
         if fresh:  # only now: a store that does not answer costs nothing that was trained
@@ -337,8 +361,8 @@ def make_bundle(
         predictor = exported.proven.candidate.predictor(exported.proven.fitted.policy)
         measured = [score_outside(predictor, each) for each in measuring]
         metrics = _metrics(splits, finetuned, baseline, exported, measured)
-        bundle = write_bundle(bundle_directory, _parts(recipe, encoder, exported, splits=splits, metrics=metrics))
-        say(f"Wrote and verified {bundle_directory}")
+        bundle = write_bundle(place, _parts(recipe, encoder, exported, splits=splits, metrics=metrics))
+        say(f"Wrote and verified {place}")
         _finish(tracking, bundle, exported, recipe, directory)
     return bundle
 

@@ -23,7 +23,7 @@ from training.examples import make_example, order_batches
 from training.finetune import CHECKPOINT_FILE
 from training.members import homes_of, member_works
 from training.outside import read_outside
-from training.pipeline import RUNS, begin, read_parts, run_directory
+from training.pipeline import RUNS, begin, bundle_place, read_parts, run_directory
 from training.recipe import Recipe
 from training.tracking.port import DIRECTORY, Untracked, UsedPosts
 
@@ -165,7 +165,7 @@ def _rehearse(recipe: Recipe, splits: Splits, directory: Path, store: str, *, fr
 
 def plan_run(
     recipe: Recipe,
-    bundle_directory: Path,
+    out: Path | None = None,
     *,
     runs: Path = RUNS,
     fresh: bool = False,
@@ -179,12 +179,13 @@ def plan_run(
     """
     splits = read_parts(recipe)
     measuring = [read_outside(file, language, splits.taxonomy) for file, language in outside]
-    directory, encoder = run_directory(recipe, splits, runs), _find_encoder(recipe)
+    directory = run_directory(recipe, splits, runs)
+    place, encoder = bundle_place(directory, out), _find_encoder(recipe)
     return Plan(
         recipe=recipe.name,
         run_directory=str(directory),
-        bundle=str(bundle_directory),
-        replaces_bundle=(bundle_directory / MANIFEST_FILE).exists(),
+        bundle=str(place),
+        replaces_bundle=(place / MANIFEST_FILE).exists(),
         encoder=str(encoder) if encoder else None,
         posts={part: _count_routes(splits.part(part)) for part in PARTS},
         measured_on={each.file: len(each.posts) for each in measuring},

@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 
 from data.splits import Splits
+from models.bundle import DEFAULT_BUNDLE, load_bundle
+from tests.models.tiny_bundle import write_tiny_bundle
+from tests.training.test_finetune import with_settings
 from training.environment import git_commit
-from training.errors import ExportError
+from training.errors import DivergedError, ExportError, PromotionError
 from training.gates import Comparison, compare
 from training.members import Finetuned
-from training.pipeline import export, make_bundle
+from training.pipeline import bundle_place, export, make_bundle, run_directory
+from training.plan import plan_run
 from training.quantize import EXCLUSIONS
 from training.recipe import Gates, Recipe
 
@@ -94,6 +98,38 @@ def test_a_graph_that_differs_from_torch_is_refused_and_no_bundle_is_written(rec
         str(caught.value),
     )
     assert not (tmp_path / "bundle").exists()
+
+
+def test_a_fresh_run_that_ends_badly_keeps_the_bundle_of_the_run_before(
+    recipe: Recipe, splits: Splits, tmp_path: Path
+) -> None:
+    quick = with_settings(recipe, members=1, epochs=1, learning_rate=float("inf"))
+    kept = write_tiny_bundle(run_directory(quick, splits, tmp_path / "runs") / "bundle")
+    with pytest.raises(DivergedError):
+        make_bundle(quick, runs=tmp_path / "runs", fresh=True)
+    assert load_bundle(kept.directory).manifest == kept.manifest
+
+
+@pytest.mark.parametrize("way", ["run", "dry run"])
+def test_a_champion_is_never_replaced_by_a_run_but_the_first_one_may_be_made_in_its_place(
+    recipe: Recipe, tmp_path: Path, way: str
+) -> None:
+    made = write_tiny_bundle(tmp_path / "models" / "default")
+    (tmp_path / "models" / "ledger.jsonl").touch()
+    work = make_bundle if way == "run" else plan_run
+    with pytest.raises(PromotionError, match=r"default is a champion: .* Leave --out away") as caught:
+        work(recipe, made.directory, runs=tmp_path / "runs")
+    assert "python -m training promote" in str(caught.value)
+    assert load_bundle(made.directory).manifest == made.manifest
+    assert not (tmp_path / "runs").exists()
+    assert bundle_place(tmp_path / "run", tmp_path / "models" / "first") == tmp_path / "models" / "first"
+    (tmp_path / "models" / "ledger.jsonl").unlink()
+    assert bundle_place(tmp_path / "run", made.directory) == made.directory
+
+
+def test_the_bundle_that_ships_is_a_champion() -> None:
+    with pytest.raises(PromotionError):
+        bundle_place(Path("runs/mine"), DEFAULT_BUNDLE)
 
 
 def test_the_commit_is_a_hash_in_a_checkout_and_unknown_elsewhere(

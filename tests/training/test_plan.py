@@ -45,6 +45,11 @@ def test_a_dry_run_says_what_would_be_done_and_leaves_nothing_behind(
     assert "Nothing was done or changed." in captured.err
 
 
+def test_without_another_place_the_bundle_goes_into_the_runs_directory(recipe: Recipe, tmp_path: Path) -> None:
+    plan = plan_run(recipe, runs=tmp_path / "runs")
+    assert (plan.bundle, plan.replaces_bundle) == (f"{plan.run_directory}/bundle", False)
+
+
 def test_the_steps_are_those_that_a_run_takes(recipe: Recipe, encoder: Path, splits: Splits, tmp_path: Path) -> None:
     steps, watcher = planned(recipe, tmp_path).steps, Watcher()
     finetune(recipe, encoder, splits.part("train"), splits.part("development"), tmp_path / "done", watch=watcher)

@@ -171,7 +171,7 @@ def test_the_same_command_given_again_trains_nothing_and_makes_the_same_graph(
     assert again.manifest.files["model.onnx"] == bundle.manifest.files["model.onnx"]
 
 
-def test_a_fresh_run_forgets_what_was_there(recipe: Recipe, splits: Splits, tmp_path: Path) -> None:
+def test_a_fresh_run_forgets_what_was_there_and_leaves_its_bundle_in_its_own_directory(recipe: Recipe, splits: Splits, tmp_path: Path) -> None:
     short = recipe.model_copy(
         update={
             "precision": "fp32",
@@ -181,7 +181,8 @@ def test_a_fresh_run_forgets_what_was_there(recipe: Recipe, splits: Splits, tmp_
     state = run_directory(short, splits, tmp_path / "runs") / "member-0"
     state.mkdir(parents=True)
     (state / CHECKPOINT_FILE).write_bytes(b"of another program")
-    made = make_bundle(short, tmp_path / "bundle", runs=tmp_path / "runs", fresh=True)
+    made = make_bundle(short, runs=tmp_path / "runs", fresh=True)
+    assert made.directory == state.with_name("bundle")
     assert (made.manifest.precision, made.metrics["export"]["comparison"]) == ("fp32", None)
     assert read_weights(state / CHECKPOINT_FILE)
 

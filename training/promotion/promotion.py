@@ -64,8 +64,8 @@ class Person:
 def _load_champion(places: Places) -> Bundle:
     if manifest_of(places.champion) is None:
         raise PromotionError(
-            f"There is no champion at {places.champion}. Wanted the directory of a bundle in service. Copy the first "
-            "one there; from then on it is replaced by promotion."
+            f"There is no champion at {places.champion}. Wanted the directory of a bundle in service. Make the first "
+            f"one there, python -m training run --out {places.champion}, or copy it; from then on the gate decides."
         )
     return load_bundle(places.champion)
 
