@@ -1,6 +1,6 @@
 """The findings of a check as one HTML page: styles inside, no script, nothing loaded. Owns what stands on it.
 
-Texts of posts are redacted, and jinja2 escapes them. The style sheet is shared with the confusion report.
+The style sheet is shared with the confusion report.
 """
 
 from collections import Counter, defaultdict
@@ -9,17 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.checks import SEVERITIES, Code, Finding, Report, Severity
-from data.dependencies import needs_group
+from data.html import excerpt, fill_page
 from data.output import whole_file
 from data.post import LabelledPost
-from data.redaction import redact
 from data.taxonomy import BUILT_IN, ROUTES, Taxonomy
 
-PAGE_TEMPLATES = Path(__file__).parent / "templates"
 MAX_FINDINGS_SHOWN = 100
 """Of one kind: a page of a few hundred kilobytes stays quick; --report has all of them."""
 _MAX_TEXTS_SHOWN = 4
-_MAX_CHARACTERS_SHOWN = 240
 MEANINGS: Mapping[Code, str] = {
     "schema": "Rows that are no labelled post: a value is missing or has the wrong type.",
     "empty_text": "Posts without a text that can be read.",
@@ -61,15 +58,10 @@ class _Kind:
     shown: tuple[_Shown, ...]
 
 
-def _excerpt(text: str) -> str:
-    folded = " ".join(redact(text).split())
-    return folded if len(folded) <= _MAX_CHARACTERS_SHOWN else f"{folded[:_MAX_CHARACTERS_SHOWN]} …"
-
-
 def _shown(finding: Finding, posts: Mapping[str, LabelledPost]) -> _Shown:
     known = [posts[post_id] for post_id in finding.ids[:_MAX_TEXTS_SHOWN] if post_id in posts]
     return _Shown(
-        finding.message, tuple((post.id, f"{post.route} · {post.intent}", _excerpt(post.text)) for post in known)
+        finding.message, tuple((post.id, f"{post.route} · {post.intent}", excerpt(post.text)) for post in known)
     )
 
 
@@ -113,14 +105,12 @@ def write_page(
     Raises:
         MissingGroupError: when jinja2 is not installed.
     """
-    with needs_group("evaluate", "Writing the page"):
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    environment = Environment(loader=FileSystemLoader(PAGE_TEMPLATES), autoescape=True, undefined=StrictUndefined)
     counts = {
         "route": _bars(Counter(post.route for post in posts), ROUTES),
         "intent": _bars(Counter(post.intent for post in posts), taxonomy.names),
     }
-    html = environment.get_template("check.html.j2").render(
+    html = fill_page(
+        "check.html.j2",
         report=report,
         files=files,
         kinds=_kinds(report, posts),

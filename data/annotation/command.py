@@ -2,22 +2,21 @@
 
 import json
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from data.annotation import argilla, label_studio
 from data.annotation.agreement import Labelling, majority, measure
-from data.console import DONE, AddVerb, UsageError, add_taxonomy, answer, say, taxonomy_of
-from data.importing.mapping import ANNOTATOR
+from data.annotation.labellings import LABEL_KINDS, read_labellings
+from data.console import DONE, AddVerb, add_taxonomy, answer, say, taxonomy_of
 from data.output import whole_file
 from data.post import LabelledPost, Post
 from data.progress import progress_bar
 from data.rejects import SourceError
-from data.sources import read_beside, read_labelled, read_posts, write_labelled
+from data.sources import read_posts, write_labelled
 from data.suggestions import Suggestion, read_suggestions
 
-_KINDS = ("route", "intent")
 _TOOLS = ("label-studio", "argilla")
 
 
@@ -60,25 +59,10 @@ def _export(arguments: Namespace) -> int:
     return DONE
 
 
-def _labellings(arguments: Namespace) -> Iterator[tuple[Labelling, LabelledPost]]:
-    """Who said what: by the field `annotator` of a file, or one person a file."""
-    by_file = len(arguments.files) > 1
-    for path in arguments.files:
-        posts = read_labelled(path, taxonomy=taxonomy_of(arguments), watch=progress_bar).posts
-        for post, said_by in zip(posts, read_beside(path, ANNOTATOR), strict=True):
-            annotator = path if by_file and said_by is None else said_by
-            if annotator is None:
-                raise UsageError(
-                    f"{path} does not say who labelled the post {post.id}: it has no field {ANNOTATOR!r}. Wanted that "
-                    f"field in every line (import it with columns.{ANNOTATOR}), or one file for each person."
-                )
-            yield Labelling(post.id, str(annotator), {kind: getattr(post, kind) for kind in _KINDS}), post
-
-
 def _agreement(arguments: Namespace) -> int:
-    both = list(_labellings(arguments))
+    both = list(read_labellings(arguments.files, taxonomy_of(arguments), progress_bar))
     labellings = [labelling for labelling, _ in both]
-    measured = [measure(labellings, kind) for kind in _KINDS]
+    measured = [measure(labellings, kind) for kind in LABEL_KINDS]
     for each in measured:
         say(each.as_text())
     content: dict[str, Any] = {each.kind: each.as_json() for each in measured}
@@ -89,14 +73,14 @@ def _agreement(arguments: Namespace) -> int:
 
 
 def _write_majority(path: Path, labellings: Sequence[Labelling], posts: Mapping[str, LabelledPost]) -> dict[str, Any]:
-    agreed = {kind: majority(labellings, kind) for kind in _KINDS}
+    agreed = {kind: majority(labellings, kind) for kind in LABEL_KINDS}
     kept = [
-        post.model_copy(update={kind: agreed[kind][post_id] for kind in _KINDS})
+        post.model_copy(update={kind: agreed[kind][post_id] for kind in LABEL_KINDS})
         for post_id, post in posts.items()
-        if all(post_id in agreed[kind] for kind in _KINDS)
+        if all(post_id in agreed[kind] for kind in LABEL_KINDS)
     ]
     write_labelled(path, kept)
-    open_ids = [post_id for post_id in posts if any(post_id not in agreed[kind] for kind in _KINDS)]
+    open_ids = [post_id for post_id in posts if any(post_id not in agreed[kind] for kind in LABEL_KINDS)]
     say(f"{len(kept):,} posts with the label that most gave: {path}. {len(open_ids):,} are undecided and left out.")
     return {"out": str(path), "posts": len(kept), "undecided": open_ids}
 

@@ -5,10 +5,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from data.annotation.agreement import Agreement, measure
+from data.annotation.labellings import LABEL_KINDS, read_labellings
 from data.audit.clusters import Cluster, find_clusters
+from data.audit.page import Audited, write_audit_page
 from data.audit.review import apply_review, write_clusters, write_review
 from data.audit.suspects import KINDS, Kind, Suspect, Verdicts, audit
-from data.console import DONE, AddVerb, add_taxonomy, answer, refuse_existing, say, taxonomy_of
+from data.console import DONE, AddVerb, UsageError, add_taxonomy, answer, refuse_existing, say, taxonomy_of
 from data.duplicates import near_duplicates
 from data.grouping import group
 from data.post import LabelledPost
@@ -60,10 +63,23 @@ def _say_verdicts(verdicts: Sequence[Verdicts], clusters: Sequence[Cluster]) -> 
     say(f"{len(clusters):,} clusters with {copies:,} copies or near copies; in {split:,} of them the labels differ.")
 
 
+def _agreements(arguments: Namespace) -> tuple[Agreement, ...]:
+    if not arguments.agreement:
+        return ()
+    read = read_labellings(arguments.agreement, taxonomy_of(arguments), progress_bar)
+    labellings = [labelling for labelling, _ in read]
+    measured = tuple(measure(labellings, kind) for kind in LABEL_KINDS)
+    for each in measured:
+        say(each.as_text())
+    return measured
+
+
 def _audit(arguments: Namespace) -> int:
+    if arguments.agreement and not arguments.html:
+        raise UsageError("--agreement stands on the page alone: got no --html. Give one, or use `data agreement`.")
     for path in filter(None, (arguments.out, arguments.clusters)):
         refuse_existing(path, "it may hold verdicts")
-    posts = _posts(arguments)
+    posts, agreements = _posts(arguments), _agreements(arguments)
     verdicts, clusters, groups = _verdicts(arguments, posts)
     suspects: list[Suspect] = [suspect for each in verdicts.values() for suspect in each.worst(arguments.most)]
     suspects.sort(key=lambda suspect: (suspect.score, suspect.place, suspect.kind))
@@ -71,6 +87,10 @@ def _audit(arguments: Namespace) -> int:
     if arguments.clusters:
         write_clusters(arguments.clusters, clusters)
     _say_verdicts(list(verdicts.values()), clusters)
+    if arguments.html:
+        found = Audited(posts, verdicts, suspects, clusters, agreements)
+        write_audit_page(arguments.html, found, file=arguments.file, review=arguments.out)
+        say(f"The page: {arguments.html}")
     say(
         f"The review list, {len(suspects):,} rows: {arguments.out}. Fill in its column verdict (keep, suggested, "
         "the right label, or remove), then:\n"
@@ -109,12 +129,14 @@ def add(verb: AddVerb) -> None:
         "audit",
         _audit,
         "a ranked list of labels that are likely wrong, for people to review",
-        "audit my-posts.jsonl --out review.csv --clusters clusters.csv",
+        "audit my-posts.jsonl --out review.csv --clusters clusters.csv --html audit.html",
     )
     option = auditing.add_argument
     option("file", metavar="FILE", help="labelled posts")
     option("--out", type=Path, required=True, metavar="OUT", help="the review list to write, as CSV")
     option("--clusters", type=Path, metavar="OUT", help="list near-duplicate clusters too, as CSV")
+    option("--html", type=Path, metavar="OUT", help="write a page to read it on")
+    option("--agreement", nargs="+", metavar="IN", help="put on the page how far people agree (see `agreement`)")
     option("--of", choices=("both", *KINDS), default="both", help="which labels (default: %(default)s)")
     option("--most", type=int, metavar="N", help="rows for each kind of label (default: as many as are likely wrong)")
     option("--probabilities", type=Path, metavar="IN", help="of a model that was not trained on these posts")

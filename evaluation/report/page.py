@@ -14,7 +14,7 @@ from typing import Any
 
 from data.dependencies import needs_group
 from data.fingerprint import fingerprint
-from data.page import PAGE_TEMPLATES
+from data.html import PAGE_TEMPLATES
 from data.spreadsheet import guarded
 from data.taxonomy import ROUTES
 from evaluation.certificates import explain

@@ -25,7 +25,7 @@ from data.rendering import render
 from data.sources import read_labelled, write_labelled
 from data.spreadsheet import guarded, guarded_id, unguarded_id
 from data.suggestions import Suggestion
-from evaluation.benchmarks.labels.planting import Example, Planted, plant
+from evaluation.benchmarks.labels.planting import Example, Planted, nearest_labels, plant
 from tests.data.strategies import labelled
 from tests.data.test_commands import run
 
@@ -82,6 +82,25 @@ def test_most_planted_flips_stand_at_the_head_of_the_list_and_all_copies_in_clus
     ]
     assert sum(together) / len(together) >= 0.9
     assert all(cluster_of[f"n{copy}"] == cluster_of[f"n{planted.copies[copy]}"] for copy in planted.exact)
+
+
+def test_flips_between_labels_that_are_easily_confused_are_found_less_often_but_far_above_chance(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clean = [post for post in read_labelled("data/corpus/well-written.jsonl").posts if post.intent in CLEAR]
+    examples = [Example(post.text, post.intent) for post in clean]
+    nearest = nearest_labels(examples)
+    assert set(nearest) == set(nearest.values()) | set(CLEAR)
+    assert all(label != other for label, other in nearest.items())
+    planted = plant(examples, flips=0.03, copies=0.0, seed=1, nearest=nearest)
+    posts = [labelled(f"n{place}", each.text, intent=each.label) for place, each in enumerate(planted.examples)]
+    write_labelled(tmp_path / "posts.jsonl", posts)
+    review, n = tmp_path / "review.csv", len(planted.flipped)
+    run(capsys, "audit", tmp_path / "posts.jsonl", "--of", "intent", "--most", 3 * n, "--out", review)
+    rows = rows_of(review)
+    true = {place: label for label, other in nearest.items() for place in planted.flipped if posts[place].intent == other}
+    listed = [int(row["id"].removeprefix("n")) for row in rows]
+    print("HEADS", n, [len({*listed[: times * n]} & planted.flipped) / n for times in (1, 2, 3)], true)
 
 
 def test_a_review_of_all_that_is_listed_mends_most_of_the_flips(

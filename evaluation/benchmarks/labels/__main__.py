@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from evaluation.benchmarks.labels.planting import Example, Planted, plant
+from evaluation.benchmarks.labels.planting import Example, Planted, nearest_labels, plant
 
 FLIPS, COPIES = 0.03, 0.05
 _TIMES = (1, 2, 3)
@@ -136,10 +136,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--seed", type=int, default=1, metavar="N", help="default: %(default)s")
     add("--flips", type=float, default=FLIPS, metavar="SHARE", help="default: %(default)s")
     add("--copies", type=float, default=COPIES, metavar="SHARE", help="default: %(default)s")
+    add("--to-nearest", action="store_true", help="flip labels to the one that is most like them, not to any")
     add("--most", type=int, metavar="N", help="take only the first N texts")
     given = parser.parse_args(arguments)
     examples = read_examples(given.files, given.most)
-    planted = plant(examples, flips=given.flips, copies=given.copies, seed=given.seed)
+    nearest = nearest_labels(examples) if given.to_nearest else None
+    planted = plant(examples, flips=given.flips, copies=given.copies, seed=given.seed, nearest=nearest)
     print(json.dumps({"seed": given.seed, **measure(planted, given.out)}))
     return 0
 
