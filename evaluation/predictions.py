@@ -114,10 +114,19 @@ def tabulate(
     )
 
 
-def group_numbers(posts: Sequence[LabelledPost]) -> list[int]:
-    """The number of the group of each post, `[n]`, by the rules that splits are made with."""
-    numbers = {place: number for number, members in enumerate(group(posts).groups) for place in members}
-    return [numbers[place] for place in range(len(posts))]
+def join(one: Predictions, other: Predictions) -> Predictions:
+    """The table of both, one after the other, of one taxonomy and with no post in common; groups may reach across."""
+    posts = (*one.posts, *other.posts)
+    return Predictions(
+        posts=posts,
+        routes=np.concatenate([one.routes, other.routes]),
+        intents=np.concatenate([one.intents, other.intents]),
+        route_probabilities=np.concatenate([one.route_probabilities, other.route_probabilities]),
+        intent_probabilities=np.concatenate([one.intent_probabilities, other.intent_probabilities]),
+        facts=(*one.facts, *other.facts),
+        groups=np.array(group(posts).numbers, dtype=np.int64),
+        taxonomy=one.taxonomy,
+    )
 
 
 def predict_posts(predictor: Predictor, posts: Sequence[LabelledPost], *, progress: bool = True) -> Predictions:
@@ -128,4 +137,4 @@ def predict_posts(predictor: Predictor, posts: Sequence[LabelledPost], *, progre
             chunk = posts[start : start + _CHUNK_POSTS]
             scores += predictor.score(chunk)
             bar.update(len(chunk))
-    return tabulate(posts, scores, group_numbers(posts), predictor.bundle.taxonomy)
+    return tabulate(posts, scores, group(posts).numbers, predictor.bundle.taxonomy)

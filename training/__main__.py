@@ -13,6 +13,7 @@ from data.dependencies import MissingGroupError, needs_group
 from data.progress import progress_bar
 from data.rejects import SourceError
 from data.splits import SplitsError
+from evaluation.marks import MarksError, put_between
 from models.bundle import DEFAULT_BUNDLE, MODEL_FILE, BundleError, load_bundle
 from training.errors import TrainingError
 from training.experiments.commands import EXPERIMENTS
@@ -246,13 +247,13 @@ def _run(arguments: argparse.Namespace) -> dict[str, object] | None:
 
 def _figures(arguments: argparse.Namespace) -> dict[str, object]:
     with needs_group("train", "Writing figures"):
-        from training.card import put_figures, render_figures
+        from training.card import MARKS, render_figures
     bundle = load_bundle(arguments.bundle)
     figures = render_figures(bundle.policy, bundle.metrics)
     if arguments.into is None:
         _say(figures)
     else:
-        page = put_figures(arguments.into.read_text(encoding="utf-8"), figures)
+        page = put_between(arguments.into.read_text(encoding="utf-8"), MARKS, figures)
         arguments.into.write_text(page, encoding="utf-8")
     return {"bundle": str(bundle.directory), "into": arguments.into and str(arguments.into)}
 
@@ -344,7 +345,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         answer = _WORK[arguments.verb](arguments)
-    except (MissingGroupError, SourceError, SplitsError, BundleError, TrainingError) as error:
+    except (MissingGroupError, SourceError, SplitsError, BundleError, MarksError, TrainingError) as error:
         _say(str(error))
     except OSError as error:
         _say(f"The file {error.filename} could not be read or written: {error.strerror}. Check the path.")

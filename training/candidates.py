@@ -11,7 +11,7 @@ from data.post import LabelledPost
 from data.rendering import render
 from data.splits import Splits
 from data.taxonomy import ROUTES, Taxonomy
-from evaluation.predictions import Predictions, predict_posts
+from evaluation.predictions import Predictions, join, predict_posts
 from evaluation.temperature import fit_temperature
 from evaluation.thresholds import Fitted, fit_policy
 from models.bundle import Bundle, Encoder, Manifest
@@ -97,6 +97,6 @@ def prove(candidate: Candidate, splits: Splits) -> Proven:
     """
     policy = candidate.bundle.policy
     predictor = candidate.predictor(policy)
-    choosing = predict_posts(predictor, [*splits.part("development"), *splits.part("temperature")])
+    choosing = join(candidate.development, predict_posts(predictor, splits.part("temperature")))
     held_out = predict_posts(predictor, splits.part("calibration"))
     return Proven(candidate, held_out, fit_policy(choosing, held_out, policy))

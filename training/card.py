@@ -8,10 +8,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from evaluation.certificates import explain
 from models.bundle import Manifest
 from models.policy import Policy
-from training.errors import TrainingError
 from training.recipe import Recipe
 
-START_MARK, END_MARK = "<!-- figures: python -m training figures --into README.md -->", "<!-- /figures -->"
+MARKS = ("<!-- figures: python -m training figures --into README.md -->", "<!-- /figures -->")
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -45,18 +44,3 @@ def render_card(manifest: Manifest, recipe: Recipe, policy: Policy, metrics: dic
     return render_template(
         "card.md.j2", manifest=manifest, recipe=recipe, policy=policy, metrics=metrics, proofs=proofs
     )
-
-
-def put_figures(page: str, figures: str, marks: tuple[str, str] = (START_MARK, END_MARK)) -> str:
-    """`page` with `figures` between its two `marks`, in place of what stood there.
-
-    Raises:
-        TrainingError: when the page has no such marks.
-    """
-    start, end = page.find(marks[0]), page.find(marks[1])
-    if not 0 <= start < end:
-        raise TrainingError(
-            f"The figures could not be put in: the page has no lines {marks[0]} and {marks[1]} in this order. "
-            "Write both where the figures belong."
-        )
-    return f"{page[: start + len(marks[0])]}\n{figures}{page[end:]}"

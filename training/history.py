@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from data.output import whole_file
 from data.progress import Watch
 
 HISTORY_FILE = "history.json"
@@ -37,9 +38,8 @@ def untold(number: int, epoch: Epoch) -> None:
 
 def write_history(history: Sequence[Epoch], directory: Path) -> None:
     """Nothing; the file in `directory` holds these epochs, or what it held before, never a part of them."""
-    scratch = directory / f"{HISTORY_FILE}.partial"
-    scratch.write_text(json.dumps([asdict(epoch) for epoch in history]), encoding="utf-8")
-    scratch.replace(directory / HISTORY_FILE)
+    with whole_file(directory / HISTORY_FILE) as file:
+        json.dump([asdict(epoch) for epoch in history], file)
 
 
 def read_history(directory: Path) -> tuple[Epoch, ...]:

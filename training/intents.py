@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from data.output import whole_file
 from data.progress import Watch, unwatched
 from data.rendering import Rendered
 from data.taxonomy import Intent
@@ -155,9 +156,8 @@ def _write_logits(directory: Path, logits: dict[Part, Logits]) -> None:
 
 def _close(directory: Path, figures: dict[str, Any]) -> None:
     """Nothing; the run is over: its figures are written, and what it needed to go on is no longer kept."""
-    scratch = directory / f"{FIGURES_FILE}.partial"
-    scratch.write_text(json.dumps(figures), encoding="utf-8")
-    scratch.replace(directory / FIGURES_FILE)
+    with whole_file(directory / FIGURES_FILE) as file:
+        json.dump(figures, file)
     for checkpoint in directory.glob(f"*/{CHECKPOINT_FILE}"):
         checkpoint.unlink()
 

@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from data.grouping import group
 from data.post import LabelledPost
 from data.progress import Watch, unwatched
 from data.rendering import render
 from data.splits import Splits
 from data.taxonomy import ROUTES
 from evaluation.metrics import Estimate, accuracy, bootstrap, macro_f1, tallied_macro_f1, tally
-from evaluation.predictions import group_numbers
 from evaluation.risk import augrc
 from models.calibration import Calibration, probabilities
 from models.classifier import Classifier, Logits, Session
@@ -187,7 +187,7 @@ def _open(variant: Variant, graph: Path, tokenizer: Path, recipe: Recipe) -> _Wa
 
 def _truth(posts: Sequence[LabelledPost], reference: Logits) -> _Truth:
     routes = np.array([ROUTES.index(post.route) for post in posts], dtype=np.int64)
-    return _Truth(routes, np.array(group_numbers(posts), dtype=np.int64), reference)
+    return _Truth(routes, np.array(group(posts).numbers, dtype=np.int64), reference)
 
 
 def measure_plane(

@@ -6,9 +6,10 @@ from pathlib import Path
 import plotly.graph_objects as go
 from pydantic import TypeAdapter, ValidationError
 
+from evaluation.marks import put_between
 from evaluation.picture import take_picture
 from training.batches import SIZES, SameBytes
-from training.card import put_figures, render_template
+from training.card import render_template
 from training.errors import TrainingError
 from training.plane import Measured, Plane
 
@@ -96,11 +97,11 @@ def put_plane(plane: Plane, directory: Path, page: Path) -> None:
 
     Raises:
         OSError: when the page cannot be read or written.
-        TrainingError: when the page has no marks.
+        MarksError: when the page has no marks.
     """
     figures, picture = render_tables(plane), directory / PICTURE_FILE
     if picture.is_file():
         beside = page.with_suffix(picture.suffix)
         beside.write_bytes(picture.read_bytes())
         figures = f"![{_ALT}]({beside.name})\n\n{figures}"
-    page.write_text(put_figures(page.read_text(encoding="utf-8"), figures, MARKS), encoding="utf-8")
+    page.write_text(put_between(page.read_text(encoding="utf-8"), MARKS, figures), encoding="utf-8")

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from evaluation.marks import put_between
 from models.bundle import CARD_FILE, DEFAULT_BUNDLE, RECIPE_FILE, load_bundle
-from training.card import put_figures, render_card, render_figures
+from training.card import MARKS, render_card, render_figures
 from training.recipe import read_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -12,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_readme_shows_the_figures_of_the_shipped_bundle() -> None:
     bundle = load_bundle(ROOT / DEFAULT_BUNDLE)
     page = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert put_figures(page, render_figures(bundle.policy, bundle.metrics)) == page
+    assert put_between(page, MARKS, render_figures(bundle.policy, bundle.metrics)) == page
 
 
 def test_the_card_shows_the_figures_of_its_own_bundle() -> None:

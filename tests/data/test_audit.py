@@ -84,23 +84,33 @@ def test_most_planted_flips_stand_at_the_head_of_the_list_and_all_copies_in_clus
     assert all(cluster_of[f"n{copy}"] == cluster_of[f"n{planted.copies[copy]}"] for copy in planted.exact)
 
 
-def test_flips_between_labels_that_are_easily_confused_are_found_less_often_but_far_above_chance(
+def test_flips_between_labels_that_are_easily_confused_are_found_far_above_chance(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clean = [post for post in read_labelled("data/corpus/well-written.jsonl").posts if post.intent in CLEAR]
     examples = [Example(post.text, post.intent) for post in clean]
     nearest = nearest_labels(examples)
-    assert set(nearest) == set(nearest.values()) | set(CLEAR)
-    assert all(label != other for label, other in nearest.items())
+    assert all(other in CLEAR and other != label for label, other in nearest.items())
     planted = plant(examples, flips=0.03, copies=0.0, seed=1, nearest=nearest)
     posts = [labelled(f"n{place}", each.text, intent=each.label) for place, each in enumerate(planted.examples)]
     write_labelled(tmp_path / "posts.jsonl", posts)
     review, n = tmp_path / "review.csv", len(planted.flipped)
-    run(capsys, "audit", tmp_path / "posts.jsonl", "--of", "intent", "--most", 3 * n, "--out", review)
-    rows = rows_of(review)
-    true = {place: label for label, other in nearest.items() for place in planted.flipped if posts[place].intent == other}
-    listed = [int(row["id"].removeprefix("n")) for row in rows]
-    print("HEADS", n, [len({*listed[: times * n]} & planted.flipped) / n for times in (1, 2, 3)], true)
+    assert run(capsys, "audit", tmp_path / "posts.jsonl", "--of", "intent", "--most", 3 * n, "--out", review)[0] == 0
+    listed = [int(row["id"].removeprefix("n")) for row in rows_of(review)]
+    # Chance would find 3 and 9 %.
+    assert len({*listed[:n]} & planted.flipped) / n >= 0.3
+    assert len({*listed} & planted.flipped) / n >= 0.5
+
+
+def test_a_label_is_nearest_to_the_one_that_shares_its_words() -> None:
+    texts = {
+        "pay": "pay the bill by card",
+        "refund": "refund the bill",
+        "praise": "lovely shop",
+        "thanks": "lovely day",
+    }
+    nearest = nearest_labels([Example(text, label) for label, text in texts.items()])
+    assert nearest == {"pay": "refund", "refund": "pay", "praise": "thanks", "thanks": "praise"}
 
 
 def test_a_review_of_all_that_is_listed_mends_most_of_the_flips(

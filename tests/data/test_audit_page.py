@@ -75,7 +75,7 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_page_has_the_list_in_its_order_with_texts_masked(html: Path) -> None:
     text = html.read_text(encoding="utf-8")
     assert "4 labels to look at again" in text
-    ranked = re.findall(r'<b class="given">(\w+)</b> <span class="faint">rather</span> <b>(\w+)</b>', text)
+    ranked = re.findall(r'<b>(\w+)</b> <span class="faint">or rather</span> <b>(\w+)</b>', text)
     assert ranked == [(each.given, each.suggested) for each in SUSPECTS]
     assert text.count("likely right") == 1
     assert "The route recall is not judged: its 2 posts stand in one group" in text
@@ -128,6 +128,7 @@ def test_an_audit_that_found_nothing_says_so(tmp_path: Path) -> None:
     assert "No label has to be looked at again" in text
     assert "There are none." in text
     assert "No intent is likely wrong." in text
+    assert "none could be judged: one label alone is in use" in text
 
 
 def test_the_command_writes_the_page_with_the_list_beside_it(

@@ -10,14 +10,7 @@ from evaluation.benchmarks.serving.endurance import Idle, Sample, Soak, judge_so
 from evaluation.benchmarks.serving.figures import draw
 from evaluation.benchmarks.serving.measurement import summarise
 from evaluation.benchmarks.serving.results import Benchmark, ResultsError, read_results
-from evaluation.benchmarks.serving.tables import (
-    END_MARK,
-    START_MARK,
-    MarksError,
-    fields_table,
-    put_tables,
-    render_tables,
-)
+from evaluation.benchmarks.serving.tables import fields_table, render_tables
 from tests.evaluation.benchmark_results import bare, load, measured, results
 
 DOCS = Path("docs/benchmarks.md")
@@ -84,23 +77,6 @@ def test_the_tables_show_every_figure_with_its_ratio_and_what_was_not_measured()
     assert "250 (0.83)" in text
     assert "`litserve` : 2 workers. Does the model alone. **Not measured (not installed)**: pip ended with 1." in text
     assert text.count("| `signalbox` | ") == 6 + 2
-
-
-def test_tables_replace_what_stood_between_the_marks_and_nothing_else() -> None:
-    page = f"before\n{START_MARK}\nold\n{END_MARK}\nafter\n"
-    once = put_tables(page, "new\n")
-    assert once == f"before\n{START_MARK}\nnew\n{END_MARK}\nafter\n"
-    assert put_tables(once, "new\n") == once
-
-
-@pytest.mark.parametrize("page", ["", START_MARK, f"{END_MARK}\n{START_MARK}"])
-def test_a_page_without_both_marks_is_refused(page: str) -> None:
-    with pytest.raises(MarksError, match="Write both where the figures belong"):
-        put_tables(page, "new")
-
-
-def test_the_page_of_the_repository_has_the_marks() -> None:
-    assert put_tables(DOCS.read_text(encoding="utf-8"), "new\n")
 
 
 def test_the_picture_has_a_bar_for_each_server_that_was_measured() -> None:

@@ -17,7 +17,7 @@ from evaluation.benchmarks.intents.methods import METHODS, RECIPES, Logits, Meth
 from evaluation.benchmarks.intents.results import ResultsError, read_results
 from evaluation.benchmarks.intents.scoring import OUTSIDE, choose_threshold, score
 from evaluation.benchmarks.intents.sets import Set, Text
-from evaluation.benchmarks.intents.tables import END_MARK, START_MARK, MarksError, put_tables, render_tables
+from evaluation.benchmarks.intents.tables import render_tables
 from evaluation.benchmarks.serving.environments import InstallError, is_for_graphics_cards
 
 NAMES = ("pay", "play")
@@ -185,10 +185,6 @@ def test_tables_show_mean_and_spread_beside_published_figures(learner: Learner, 
     tables = render_tables(results)
     assert "| hint3-curekart | `signalbox` | 2 | 100.00 ± 0.00 |" in tables
     assert "26 to 42" in tables
-    page = f"before\n{START_MARK}\nold\n{END_MARK}\nafter"
-    assert put_tables(page, tables) == f"before\n{START_MARK}\n{tables}{END_MARK}\nafter"
-    with pytest.raises(MarksError, match="has no lines"):
-        put_tables("no marks", tables)
 
 
 def test_the_three_bots_are_shown_as_one_where_all_were_measured(learner: Learner, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from data.taxonomy import BUILT_IN, ROUTES
 from evaluation.closings import read_closings
-from evaluation.predictions import predict_posts, tabulate
+from evaluation.predictions import join, predict_posts, tabulate
 from models.policy import Policy, Template, Thresholds
 from tests.evaluation.populations import drawn_predictions, labelled_posts, predictor
 from tests.fakes import BOLD_POLICY
@@ -32,6 +32,20 @@ def test_posts_of_one_author_are_one_group() -> None:
     same = other.model_copy(update={"author": one.author})
     predictions = predict_posts(predictor(), [one, stranger, same], progress=False)
     assert predictions.groups[0] == predictions.groups[2] != predictions.groups[1]
+
+
+def test_two_tables_joined_are_the_table_of_both_with_groups_that_reach_across() -> None:
+    one, other, stranger = labelled_posts()[1:4]
+    assert one.author is not None
+    same = other.model_copy(update={"author": one.author})
+    first, second = ([stranger, one], [same])
+    joined = join(*(predict_posts(predictor(), part, progress=False) for part in (first, second)))
+    whole = predict_posts(predictor(), [*first, *second], progress=False)
+    assert joined.posts == whole.posts
+    assert joined.facts == whole.facts
+    for column in ("routes", "intents", "route_probabilities", "intent_probabilities", "groups"):
+        assert getattr(joined, column).tolist() == getattr(whole, column).tolist()
+    assert joined.groups.tolist() == [0, 1, 1]
 
 
 def test_the_progress_bar_goes_to_stderr_and_only_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

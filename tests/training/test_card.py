@@ -9,8 +9,7 @@ import pytest
 from models.bundle import Bundle, load_bundle
 from models.policy import Policy, Thresholds
 from tests.training.whole_run import WholeRun
-from training.card import END_MARK, START_MARK, put_figures, render_card
-from training.errors import TrainingError
+from training.card import render_card
 from training.recipe import Recipe
 
 pytestmark = pytest.mark.slow
@@ -83,18 +82,6 @@ def test_posts_from_outside_are_on_the_card_only_where_there_were_any(
 def test_a_figure_that_is_not_defined_is_a_dash(bundle: Bundle, recipe: Recipe, metrics: dict[str, Any]) -> None:
     metrics["held_out"]["route"]["classes"][3] |= {"precision": None, "recall": None, "f1": None, "support": 0}
     assert "| influencer | – | – | – | 0 |" in card(bundle, recipe, metrics)  # noqa: RUF001 (the dash of the card)
-
-
-def test_figures_are_put_between_their_marks_and_nothing_else_changes() -> None:
-    page = f"# A page\n{START_MARK}\nold\n{END_MARK}\nthe end\n"
-    assert put_figures(page, "new\n") == f"# A page\n{START_MARK}\nnew\n{END_MARK}\nthe end\n"
-    assert put_figures(put_figures(page, "new\n"), "new\n") == put_figures(page, "new\n")
-
-
-@pytest.mark.parametrize("page", ["# A page\n", f"{END_MARK}\n{START_MARK}\n", START_MARK])
-def test_a_page_without_marks_is_refused(page: str) -> None:
-    with pytest.raises(TrainingError, match="the page has no lines <!-- figures"):
-        put_figures(page, "new\n")
 
 
 def test_the_card_says_of_the_posts_what_the_recipe_says(

@@ -12,7 +12,7 @@ import pytest
 from models.bundle import load_bundle
 from tests.training.whole_run import WholeRun
 from training.__main__ import main
-from training.card import END_MARK, START_MARK
+from training.card import MARKS as FIGURE_MARKS
 from training.export import FP32_FILE
 from training.members import AVERAGE_FILE, Finetuned
 from training.plane_page import JSON_FILE, MARKS, read_plane, render_tables
@@ -170,7 +170,7 @@ def test_the_figures_of_a_bundle_are_put_into_a_page(
     whole_run: WholeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{START_MARK}\n{END_MARK}\nafter\n", encoding="utf-8")
+    page.write_text(f"before\n{FIGURE_MARKS[0]}\n{FIGURE_MARKS[1]}\nafter\n", encoding="utf-8")
     assert main(["figures", str(whole_run.bundle), "--into", str(page)]) == 0
     assert json.loads(capsys.readouterr().out) == {"bundle": str(whole_run.bundle), "into": str(page)}
     macro_f1 = load_bundle(whole_run.bundle).metrics["held_out"]["route"]["macro_f1"]["value"]

@@ -171,7 +171,9 @@ def test_the_same_command_given_again_trains_nothing_and_makes_the_same_graph(
     assert again.manifest.files["model.onnx"] == bundle.manifest.files["model.onnx"]
 
 
-def test_a_fresh_run_forgets_what_was_there_and_leaves_its_bundle_in_its_own_directory(recipe: Recipe, splits: Splits, tmp_path: Path) -> None:
+def test_a_fresh_run_forgets_what_was_there_and_leaves_its_bundle_in_its_own_directory(
+    recipe: Recipe, splits: Splits, tmp_path: Path
+) -> None:
     short = recipe.model_copy(
         update={
             "precision": "fp32",

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from data.fingerprint import fingerprint
+from data.output import whole_file
 from data.post import LabelledPost
 from data.progress import Watch, unwatched
 from data.taxonomy import BUILT_IN, ROUTES, Taxonomy
@@ -81,9 +82,8 @@ def _read(path: Path) -> Fit | None:
 
 
 def _write(fit: Fit, path: Path) -> None:
-    scratch = path.with_suffix(".partial")
-    scratch.write_text(json.dumps(asdict(fit)), encoding="utf-8")
-    scratch.replace(path)
+    with whole_file(path) as file:
+        json.dump(asdict(fit), file)
 
 
 def forget_weights(directory: Path) -> None:

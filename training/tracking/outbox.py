@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.output import whole_file
+
 WORDS_FILE = "untold.jsonl"
 FILES = "untold"
 
@@ -61,9 +63,8 @@ class Outbox:
             shutil.rmtree(self._directory / FILES, ignore_errors=True)
             return
         self._directory.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_suffix(".partial")
-        scratch.write_text("".join(f"{json.dumps(word)}\n" for word in waiting), encoding="utf-8")
-        scratch.replace(path)
+        with whole_file(path) as file:
+            file.writelines(f"{json.dumps(word)}\n" for word in waiting)
 
     def add(self, word: Word) -> None:
         """Nothing; the word waits, on disk."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.output import whole_file
 from training.errors import StoreError, TrainingError
 from training.tracking.outbox import Outbox
 from training.tracking.port import DIRECTORY, Tracking, UsedPosts
@@ -45,9 +46,8 @@ def _read_record(home: Path) -> _Record | None:
 
 def _write_record(home: Path, record: _Record) -> None:
     home.mkdir(parents=True, exist_ok=True)
-    scratch = home / f"{RECORD_FILE}.partial"
-    scratch.write_text(json.dumps({"store": record.store, "token": record.token}), encoding="utf-8")
-    scratch.replace(home / RECORD_FILE)
+    with whole_file(home / RECORD_FILE) as file:
+        json.dump({"store": record.store, "token": record.token}, file)
 
 
 def _find_run(client: Any, record: _Record) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 
 from data.dependencies import MissingGroupError, needs_group
 from data.rejects import SourceError
+from evaluation.marks import MarksError, put_between
 
 DONE, FAILED, MISUSE = 0, 1, 2
 OUT = Path("reports/intents")
@@ -51,13 +52,13 @@ def run(arguments: argparse.Namespace) -> tuple[dict[str, Any], bool]:
 def table(arguments: argparse.Namespace) -> tuple[dict[str, Any], bool]:
     """Put the tables of a run into a page, between its two marks."""
     from evaluation.benchmarks.intents.results import read_results
-    from evaluation.benchmarks.intents.tables import put_tables, render_tables
+    from evaluation.benchmarks.intents.tables import MARKS, render_tables
 
     tables = render_tables(read_results(arguments.results))
     if arguments.into is None:
         _say(tables)
     else:
-        page = put_tables(arguments.into.read_text(encoding="utf-8"), tables)
+        page = put_between(arguments.into.read_text(encoding="utf-8"), MARKS, tables)
         arguments.into.write_text(page, encoding="utf-8")
     return {"from": str(arguments.results), "into": arguments.into and str(arguments.into)}, True
 
@@ -114,7 +115,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         with needs_group("evaluate", "The intent benchmark"):
             from evaluation.benchmarks.intents.results import ResultsError
             from evaluation.benchmarks.intents.sets import SetError
-            from evaluation.benchmarks.intents.tables import MarksError
     except MissingGroupError as error:
         _say(str(error))
         return MISUSE

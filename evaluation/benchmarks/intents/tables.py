@@ -9,15 +9,11 @@ from evaluation.benchmarks.intents.published import PUBLISHED
 from evaluation.benchmarks.intents.results import Cell, Results
 from evaluation.benchmarks.intents.sets import HINT3_BOTS
 
-START_MARK = "<!-- yardsticks: python -m evaluation.benchmarks.intents table docs/yardsticks.md -->"
-END_MARK = "<!-- /yardsticks -->"
+MARKS = (
+    "<!-- yardsticks: python -m evaluation.benchmarks.intents table docs/yardsticks.md -->",
+    "<!-- /yardsticks -->",
+)
 Figure = Callable[[Cell], float | None]
-
-
-class MarksError(ValueError):
-    """A page without the marks between which the figures belong."""
-
-
 FIGURES: dict[str, Figure] = {
     "accuracy": lambda cell: cell.scored.accuracy,
     "macro-F1": lambda cell: cell.scored.macro_f1,
@@ -109,18 +105,3 @@ def render_tables(results: Results) -> str:
         + f"### Published\n\n{published_table()}\n### Sets\n\n"
         + _table(("set", "intents", "train", "development", "test in scope", "test out of scope"), sizes)
     )
-
-
-def put_tables(page: str, tables: str) -> str:
-    """`page` with `tables` between its two marks, in place of what stood there.
-
-    Raises:
-        MarksError: when the page does not hold both marks in order.
-    """
-    start, end = page.find(START_MARK), page.find(END_MARK)
-    if start < 0 or end < start:
-        raise MarksError(
-            f"The figures could not be put in: the page has no lines {START_MARK} and {END_MARK} in this order. "
-            "Write both where the figures belong."
-        )
-    return f"{page[: start + len(START_MARK)]}\n{tables}{page[end:]}"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from data.dependencies import MissingGroupError, needs_group
+from evaluation.marks import MarksError, put_between
 from models.bundle import DEFAULT_BUNDLE, BundleError
 
 DONE, FAILED, MISUSE = 0, 1, 2
@@ -66,13 +67,13 @@ def bare(arguments: argparse.Namespace) -> tuple[dict[str, Any], bool]:
 def table(arguments: argparse.Namespace) -> tuple[dict[str, Any], bool]:
     """Put the tables of a run into a page, between its two marks."""
     from evaluation.benchmarks.serving.results import read_results
-    from evaluation.benchmarks.serving.tables import put_tables, render_tables
+    from evaluation.benchmarks.serving.tables import MARKS, render_tables
 
     tables = render_tables(read_results(arguments.results))
     if arguments.into is None:
         _say(tables)
     else:
-        page = put_tables(arguments.into.read_text(encoding="utf-8"), tables)
+        page = put_between(arguments.into.read_text(encoding="utf-8"), MARKS, tables)
         arguments.into.write_text(page, encoding="utf-8")
     return {"from": str(arguments.results), "into": arguments.into and str(arguments.into)}, True
 
@@ -177,7 +178,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             from evaluation.benchmarks.serving.load import LoadError
             from evaluation.benchmarks.serving.processes import NotStartedError
             from evaluation.benchmarks.serving.results import ResultsError
-            from evaluation.benchmarks.serving.tables import MarksError
     except MissingGroupError as error:
         _say(str(error))
         return MISUSE

@@ -7,13 +7,11 @@ from pydantic import BaseModel
 
 from evaluation.benchmarks.serving.results import GOOD_MS, Bare, Benchmark, Load, Measured, Server
 
-START_MARK = "<!-- benchmark: python -m evaluation.benchmarks.serving table docs/benchmarks.md -->"
-END_MARK = "<!-- /benchmark -->"
+MARKS = (
+    "<!-- benchmark: python -m evaluation.benchmarks.serving table docs/benchmarks.md -->",
+    "<!-- /benchmark -->",
+)
 NONE = "none"
-
-
-class MarksError(ValueError):
-    """A page without the marks between which the figures belong."""
 
 
 def _number(value: float | None, digits: int = 2) -> str:
@@ -157,18 +155,3 @@ def fields_table(model: type[BaseModel]) -> str:
         for name, field in each.model_fields.items()
     ]
     return _table(("field", "of", "meaning"), rows)
-
-
-def put_tables(page: str, tables: str) -> str:
-    """`page` with `tables` between its two marks, in place of what stood there.
-
-    Raises:
-        MarksError: when the page does not hold both marks in order.
-    """
-    start, end = page.find(START_MARK), page.find(END_MARK)
-    if start < 0 or end < start:
-        raise MarksError(
-            f"The figures could not be put in: the page has no lines {START_MARK} and {END_MARK} in this order. "
-            "Write both where the figures belong."
-        )
-    return f"{page[: start + len(START_MARK)]}\n{tables}{page[end:]}"
