@@ -4,6 +4,7 @@ import ast
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from shutil import copytree, rmtree
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from tests.models.tiny_bundle import write_tiny_bundle
 from tests.training.stores import own_store, quietly
 from training.__main__ import main
 from training.errors import RegistryError, StoreError
+from training.promotion.installation import Places, manifest_of
+from training.promotion.promotion import Evidence, Person, promote
 from training.tracking.packing import ROOT, modules_needed, pack
 from training.tracking.registry import Version, download, find, point, register, resolve, versions
 from training.tracking.store import open_store
@@ -33,26 +36,18 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def whole_store(tmp_path_factory: pytest.TempPathFactory, bundles: list[Path]) -> Iterator[str]:
+def whole_store(tmp_path_factory: pytest.TempPathFactory, bundles: list[Path], empty_store: Path) -> Iterator[str]:
     """A store in which the second bundle is champion and the first challenger; for tests that only look."""
-    with own_store(tmp_path_factory.mktemp("store")) as uri:
+    with own_store(tmp_path_factory.mktemp("store"), empty_store) as uri:
         register(bundles[0], "challenger")
         register(bundles[1], "champion")
         yield uri
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The database of a store in which nothing is."""
-    with own_store(tmp_path_factory.mktemp("empty")) as uri:
-        assert versions() == ()
-    return Path(uri.removeprefix("sqlite:///"))
-
-
 @pytest.fixture
-def store(tmp_path: Path, empty: Path) -> Iterator[str]:
+def store(tmp_path: Path, empty_store: Path) -> Iterator[str]:
     """An empty store."""
-    with own_store(tmp_path, empty) as uri:
+    with own_store(tmp_path, empty_store) as uri:
         yield uri
 
 
@@ -272,3 +267,30 @@ def test_the_command_refuses_what_is_no_bundle(store: str, tmp_path: Path, capsy
     with pytest.raises(SystemExit) as ended:
         main(["register", str(tmp_path), "--alias", "champion"])
     assert ended.value.code == 2
+
+
+def test_a_change_of_champion_waits_for_no_store_and_is_registered_when_it_is_back(
+    store: str, bundles: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = Places(tmp_path / "models" / "default")
+    copytree(bundles[0], places.champion)
+    hashes = [manifest_of(each) or "" for each in (places.champion, bundles[1])]
+    evidence = Evidence("a" * 64, hashes[0], hashes[1], "b" * 64, {}, (), passed=True)
+    promote(places, bundles[1], evidence, Person("Ada", "a try"))
+    given = ["--champion", str(places.champion), "--track"]
+    with monkeypatch.context() as away:
+        away.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # the discard port, at which nobody listens
+        away.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        assert main(["rollback", *given]) == 0
+    said = capsys.readouterr()
+    assert (json.loads(said.out)["registered"], manifest_of(places.champion)) == (None, hashes[0])
+    assert f"register it later: python -m training ledger --track --champion {places.champion}" in said.err
+    assert find("champion") is None
+    assert main(["ledger", *given]) == 0
+    assert json.loads(capsys.readouterr().out)["registered"] == 1
+    assert resolve("champion").manifest_sha256 == hashes[0]
+    rmtree(places.champion)
+    copytree(bundles[2], places.champion)
+    assert main(["ledger", *given]) == 2
+    assert "Nothing was registered: the champion is not the one that the ledger names last" in capsys.readouterr().err
+    assert len(versions()) == 1

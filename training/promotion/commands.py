@@ -14,7 +14,7 @@ from evaluation.behaviour.capabilities import CasesError
 from evaluation.comparison.settings import Gate, GateError, read_gate
 from evaluation.options import add_gate, add_posts
 from models.bundle import DEFAULT_BUNDLE, load_bundle
-from training.errors import PromotionError, RefusedError
+from training.errors import PromotionError, RefusedError, StoreError
 from training.promotion.installation import Places, holding, manifest_of, recover
 from training.promotion.ledger import Line, head_of, read_ledger, text_of
 from training.promotion.promotion import (
@@ -36,7 +36,9 @@ ROLLBACK_EXAMPLES = (
 )
 LEDGER_EXAMPLES = (
     "  python -m training ledger\n  python -m training ledger --champion /srv/signalbox/bundle --head HASH\n"
+    "  python -m training ledger --track\n"
 )
+_CATCH_UP = "python -m training ledger --track"
 
 
 def _add_champion(verb: argparse.ArgumentParser) -> None:
@@ -74,6 +76,7 @@ def add_ledger(verb: argparse.ArgumentParser) -> None:
     """Adds the options of `ledger`."""
     _add_champion(verb)
     verb.add_argument("--head", metavar="HASH", help="the hash of a line that was the last one once")
+    _add_track(verb)
 
 
 def _find_evidence(arguments: Namespace, say: Say) -> Evidence:
@@ -106,12 +109,16 @@ def _use_report(arguments: Namespace, say: Say) -> Evidence:
 
 
 def _track(arguments: Namespace, say: Say) -> int | None:
-    """The number of the registered version that bears the alias now; where it cannot be, the champion stands."""
+    """The number of the registered version that bears the alias now, `None` where nobody asked or MLflow is away."""
     if not arguments.track:
         return None
     from training.tracking.registry import register
 
-    version = register(arguments.champion, "champion")
+    try:
+        version = register(arguments.champion, "champion")
+    except StoreError as error:
+        say(f"{error} What was decided stands; register it later: {_CATCH_UP} --champion {arguments.champion}")
+        return None
     say(f"Version {version.number} of the registered model is champion")
     return version.number
 
@@ -191,6 +198,12 @@ def run_ledger(arguments: Namespace, say: Say) -> dict[str, Any]:
     in_step = not mine or mine[-1].to_manifest_sha256 == stands
     if not in_step:
         say(f"The champion is not the one that the ledger names last ({mine[-1].to_version}): somebody replaced it.")
+        if arguments.track:
+            raise PromotionError(
+                "Nothing was registered: the champion is not the one that the ledger names last. Wanted that one. "
+                "Promote what stands there from a copy, or roll back."
+            )
     say(f"{len(lines)} lines, the chain is whole. Last hash: {head_of(places.ledger)}")
     shown = [json.loads(text_of(line)) for line in lines]
-    return {"ledger": str(places.ledger), "lines": shown, "head": head_of(places.ledger), "in_step": in_step}
+    told = {"ledger": str(places.ledger), "lines": shown, "head": head_of(places.ledger), "in_step": in_step}
+    return told | {"registered": _track(arguments, say)}
