@@ -11,6 +11,7 @@ from data.splits import Splits, split, write_splits
 from models.bundle import sha256_of
 from models.classifier import Classifier
 from models.policy import RiskBudget
+from tests.training.stores import own_store
 from tests.training.tiny_encoder import READING, write_encoder
 from tests.training.tiny_posts import SHARES, tiny_posts
 from tests.training.whole_run import WholeRun, make_whole_run
@@ -19,6 +20,7 @@ from training.members import Finetuned, finetune
 from training.network import Network, load_network
 from training.quantize import quantize_int8
 from training.recipe import DataRecipe, EncoderRecipe, FinetuneRecipe, Recipe
+from training.tracking.registry import versions
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -106,6 +108,14 @@ def classifier(int8: Path, encoder: Path) -> Classifier:
 
 
 @pytest.fixture(scope="session")
-def whole_run(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> WholeRun:
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of a store of MLflow in which nothing is."""
+    with own_store(tmp_path_factory.mktemp("empty")) as uri:
+        assert versions() == ()
+    return Path(uri.removeprefix("sqlite:///"))
+
+
+@pytest.fixture(scope="session")
+def whole_run(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe, empty_store: Path) -> WholeRun:
     """A run of the command, tracked, its bundle measured on the posts once more as if they were other people's."""
-    return make_whole_run(tmp_path_factory.mktemp("whole-run"), recipe)
+    return make_whole_run(tmp_path_factory.mktemp("whole-run"), recipe, empty_store)

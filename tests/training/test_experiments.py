@@ -339,10 +339,10 @@ def test_a_search_in_which_all_diverges_says_what_to_lower(home: Path, quick: Re
         search(hot, read_space(home / "space.toml", hot), budget_s=300, trials=2, runs=home / "runs")
 
 
-def test_every_trial_is_told_to_mlflow(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_trial_is_told_to_mlflow(home: Path, empty_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import mlflow
 
-    with own_store(home):
+    with own_store(home, empty_store):
         done(capsys, searching(home, "--trials", 2))
         runs = mlflow.MlflowClient(f"sqlite:///{home / 'mlflow.db'}").search_runs(["1"])
     assert {run.info.run_name for run in runs} == {"tiny-trial-0", "tiny-trial-1"}

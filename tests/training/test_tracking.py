@@ -165,9 +165,9 @@ def test_the_same_command_again_goes_on_with_the_same_record_and_tells_nothing_t
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[str]:
+def store(tmp_path: Path, empty_store: Path) -> Iterator[str]:
     """A store of a test's own."""
-    with own_store(tmp_path) as uri:
+    with own_store(tmp_path, empty_store) as uri:
         yield uri
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import pytest
@@ -227,8 +228,9 @@ def record(directory: Path) -> tuple[str, str, list[int]]:
 
 
 def test_a_run_that_is_killed_goes_on_when_it_is_started_again_and_ends_with_the_same_weights(
-    whole_run: WholeRun, tmp_path: Path
+    whole_run: WholeRun, empty_store: Path, tmp_path: Path
 ) -> None:
+    copyfile(empty_store, tmp_path / "mlflow.db")
     runs, out, log = tmp_path / "runs", tmp_path / "bundle", tmp_path / "log"
     state = runs / whole_run.state.name
     checkpoint = state / "member-0" / CHECKPOINT_FILE

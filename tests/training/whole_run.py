@@ -45,12 +45,12 @@ class WholeRun:
         return f"sqlite:///{self.directory / 'mlflow.db'}"
 
 
-def make_whole_run(directory: Path, recipe: Recipe) -> WholeRun:
+def make_whole_run(directory: Path, recipe: Recipe, empty_store: Path) -> WholeRun:
     run = WholeRun(directory, 0, "", "")
     run.recipe_file.write_text(recipe_toml(recipe), encoding="utf-8")
     answer, told = StringIO(), StringIO()
     with (
-        own_store(directory),
+        own_store(directory, empty_store),
         pytest.MonkeyPatch.context() as patch,
         redirect_stdout(answer),
         redirect_stderr(told),
