@@ -138,6 +138,16 @@ LITSERVE = Contender(
     body=_pair,
     label_of=lambda answer: str(answer["label"]),
 )
+LITSERVE_WHOLE = Contender(
+    name="litserve-whole",
+    package="litserve",
+    configuration="as litserve, but each worker runs this server's own predictor: the same answer by another server",
+    does="rendering, redaction, guards, both heads, calibration and policy; no journal, no refusal, no cache",
+    command=lambda place: [_python("litserve-whole"), "-m", f"{_PEERS}.litserve_whole", str(place.port)],
+    path="/predict",
+    body=own_body,
+    label_of=lambda answer: str(answer["label"]),
+)
 BENTOML = Contender(
     name="bentoml",
     package="bentoml",
@@ -244,4 +254,4 @@ INFINITY = Contender(
     environment={"OMP_NUM_THREADS": "2"},
     ready_within_s=120.0,
 )
-PEERS = {each.name: each for each in (LITSERVE, BENTOML, RAY, MLSERVER, MLFLOW, INFINITY)}
+PEERS = {each.name: each for each in (LITSERVE, LITSERVE_WHOLE, BENTOML, RAY, MLSERVER, MLFLOW, INFINITY)}

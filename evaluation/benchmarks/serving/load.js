@@ -36,7 +36,6 @@ const opened = {
 export const options = {
   discardResponseBodies: true,
   systemTags: [],
-  noUsageReport: true,
   summaryTrendStats: ['count', 'med', 'p(90)', 'p(99)', 'max'],
   scenarios: { load: __ENV.COUNT ? closed : opened },
 };

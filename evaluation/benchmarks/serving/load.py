@@ -27,6 +27,11 @@ _START_S, _END_S = 30, 30
 """What k6 may take to start thousands of virtual users, and to write its summary, on a busy machine."""
 
 
+_FRUGAL = {"GOGC": "400", "GOMAXPROCS": "1", "K6_NO_USAGE_REPORT": "true"}
+"""The tool shares its cores with the server: collecting garbage less often halves what it takes, and on one core at a
+time it takes a sixth less at the highest rates. Nothing is reported to its makers."""
+
+
 class LoadError(RuntimeError):
     """The load tool did not do its work."""
 
@@ -125,8 +130,7 @@ def _run(tool: Path, variables: Mapping[str, str], summary: Path, timeout_s: flo
     try:
         done = subprocess.run(
             [str(tool), "run", "--quiet", "--no-color", "--address", "", str(SCRIPT)],
-            # Collecting garbage less often halves what the tool takes from the cores that it shares with the server.
-            env={**os.environ, **shared, **variables, "GOGC": "400"},
+            env={**os.environ, **shared, **variables, **_FRUGAL},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
