@@ -11,6 +11,7 @@ from threading import Event, Lock, Thread
 
 from data.post import Post
 from data.sources import read_labelled
+from data.taxonomy import Route
 from serving.client import Result, Signalbox
 
 CORPUS = Path("data/corpus")
@@ -24,8 +25,11 @@ class Answered:
     """One post that the server answered."""
 
     prediction_id: str
+    number: int
+    """Of the post: the first one is 0."""
     versions: tuple[str, str]
     """Of the model and of the policy."""
+    routes: dict[Route, float]
     at_s: float
     """By `time.monotonic`."""
 
@@ -45,17 +49,17 @@ class Ledger:
         with self._lock:
             self.sent += 1
 
-    def enter(self, post_id: str, result: Result) -> None:
-        """Nothing; what came of a post is kept."""
+    def enter(self, number: int, result: Result) -> None:
+        """Nothing; what came of post `number` is kept."""
         with self._lock:
-            if result.answer is not None and result.answer.id == post_id:
-                versions = result.answer.versions
-                entry = Answered(result.answer.prediction_id, (versions.model, versions.policy), time.monotonic())
-                self.answered.append(entry)
+            if result.answer is not None and result.answer.id == str(number):
+                answer = result.answer
+                versions, routes = (answer.versions.model, answer.versions.policy), answer.route.probabilities
+                self.answered.append(Answered(answer.prediction_id, number, versions, routes, time.monotonic()))
             elif result.answer is None and result.cause is not None and result.decision.action == "agent":
                 self.fallbacks[_name_of(result)] += 1
             else:
-                self.wrong.append(post_id)
+                self.wrong.append(str(number))
 
     @property
     def adds_up(self) -> bool:
@@ -93,10 +97,9 @@ class Load:
         with Signalbox(address, key, retries=retries, timeout_s=timeout_s) as client:
             while not over.wait(_PAUSE_S):
                 number = next(self._numbers)
-                post_id = str(number)
                 self.ledger.send()
                 post = self._posts[number % len(self._posts)]
-                self.ledger.enter(post_id, client.predict(post.model_dump(include=_FIELDS) | {"id": post_id}))
+                self.ledger.enter(number, client.predict(post.model_dump(include=_FIELDS) | {"id": str(number)}))
 
     @contextmanager
     def running(self, clients: int) -> Iterator[Ledger]:

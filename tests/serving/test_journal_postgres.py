@@ -1,9 +1,5 @@
 """The journal in a real PostgreSQL: a cluster of its own on loopback, killed and brought back in the middle."""
 
-import os
-import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -24,36 +20,23 @@ from serving.journal.schema import migrations_on
 from serving.journal.store import Store, connect, open_store
 from serving.journal.tables import row_of
 from tests.fakes import BOLD_POLICY
+from tests.postgres import PASSWORD, Cluster, NoPostgresError, running_cluster
 from tests.serving.clients import WAIT_S, Serve
 from tests.serving.desks import ask_everything, fill
 from tests.serving.journals import address_of, entry, heard, ids
 
 pytest.importorskip("psycopg", reason="the group postgres is not installed")
-PASSWORD = "hunter2"
-
-
-def _programs() -> Path | None:
-    """Where `initdb` and its like are: on the path, or where Debian keeps them."""
-    for name in (
-        shutil.which("initdb"),
-        *sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")), reverse=True),
-    ):
-        if name:
-            return Path(name).resolve().parent
-    return None
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
-    """A PostgreSQL of our own, in a directory of its own."""
+class JournalCluster:
+    """A PostgreSQL as a journal's home."""
 
-    programs: Path
-    directory: Path
-    port: int
+    server: Cluster
 
     @property
     def url(self) -> str:
-        return f"postgresql://journal:{PASSWORD}@127.0.0.1:{self.port}/postgres"
+        return self.server.url
 
     @property
     def address(self) -> Address:
@@ -61,21 +44,11 @@ class Cluster:
         assert address is not None
         return address
 
-    def run(self, program: str, *arguments: str) -> None:
-        """Runs a program of PostgreSQL, which refuses to be run by root."""
-        command = [str(self.programs / program), "-D", str(self.directory / "data"), *arguments]
-        other = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        done = subprocess.run(
-            [*other, *command], capture_output=True, text=True, check=False, cwd=self.directory, timeout=WAIT_S
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-
     def start(self) -> None:
-        options = f"-p {self.port} -k {self.directory} -c listen_addresses=127.0.0.1 -c fsync=off"
-        self.run("pg_ctl", "start", "-w", "-l", str(self.directory / "log"), "-o", options)
+        self.server.start()
 
     def kill(self) -> None:
-        self.run("pg_ctl", "stop", "-m", "immediate")
+        self.server.kill()
 
     def clear(self) -> None:
         """Nothing; the database is as it was at first."""
@@ -94,32 +67,16 @@ class Cluster:
         return open_store(self.address)
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    programs = _programs()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    if os.geteuid() == 0 and subprocess.run(["id", "postgres"], capture_output=True, check=False).returncode:
-        pytest.skip("PostgreSQL refuses to be run by root, and there is no user postgres")
-    directory = Path("/tmp") / f"signalbox-journal-{os.getpid()}"  # short and open to another user, as a socket needs
-    directory.mkdir(mode=0o777)
-    directory.chmod(0o777)
-    (directory / "password").write_text(PASSWORD)
-    made = Cluster(programs, directory, _free_port())
-    made.run("initdb", "-U", "journal", "-A", "scram-sha-256", "--pwfile", str(directory / "password"), "--no-sync")
-    made.start()
-    yield made
-    made.kill()
-    shutil.rmtree(directory)
+def cluster() -> Iterator[JournalCluster]:
+    try:
+        with running_cluster() as server:
+            yield JournalCluster(server)
+    except NoPostgresError as error:
+        pytest.skip(str(error))
 
 
-def test_a_row_comes_back_as_it_went_in(cluster: Cluster) -> None:
+def test_a_row_comes_back_as_it_went_in(cluster: JournalCluster) -> None:
     entries = [entry(), entry()]
     with closing(cluster.open()) as store:
         store.write(entries[:1])
@@ -129,7 +86,7 @@ def test_a_row_comes_back_as_it_went_in(cluster: Cluster) -> None:
         assert store.find("01JD2K7ZC5T8VXN4R3Q9WYHMBA") is None
 
 
-def test_an_intent_of_the_users_own_may_have_as_long_a_name_as_any(cluster: Cluster) -> None:
+def test_an_intent_of_the_users_own_may_have_as_long_a_name_as_any(cluster: JournalCluster) -> None:
     made = entry()
     long = replace(made, prediction=replace(made.prediction, intent="i" * 64))
     with closing(cluster.open()) as store:
@@ -137,7 +94,7 @@ def test_an_intent_of_the_users_own_may_have_as_long_a_name_as_any(cluster: Clus
         assert store.find(made.answer.prediction_id) == row_of(long)
 
 
-def test_old_decisions_are_pruned_a_few_at_a_time(cluster: Cluster) -> None:
+def test_old_decisions_are_pruned_a_few_at_a_time(cluster: JournalCluster) -> None:
     before = datetime.now(UTC) - timedelta(days=400)
     old = [entry(before - timedelta(days=days)) for days in range(1, 6)]
     with closing(cluster.open()) as store:
@@ -146,7 +103,7 @@ def test_old_decisions_are_pruned_a_few_at_a_time(cluster: Cluster) -> None:
         assert [store.find(each) for each in ids(old)] == [None] * 5
 
 
-def test_a_caller_who_sends_what_postgresql_cannot_keep_loses_nothing(serve: Serve, cluster: Cluster) -> None:
+def test_a_caller_who_sends_what_postgresql_cannot_keep_loses_nothing(serve: Serve, cluster: JournalCluster) -> None:
     with serve(journal=cluster.url) as client:
         answer = client.post("/v1/predict", json={"id": "a\0b", "text": "thanks"})
     with closing(cluster.open()) as store:
@@ -156,7 +113,7 @@ def test_a_caller_who_sends_what_postgresql_cannot_keep_loses_nothing(serve: Ser
     assert row["answer"].encode() == answer.content
 
 
-def test_a_database_that_is_killed_and_brought_back_has_everything_once(serve: Serve, cluster: Cluster) -> None:
+def test_a_database_that_is_killed_and_brought_back_has_everything_once(serve: Serve, cluster: JournalCluster) -> None:
     def ask(client: TestClient) -> list[str]:
         answer = client.post("/v1/predict/batch", json={"posts": [{"text": f"thanks {n}"} for n in range(40)]})
         assert answer.status_code == 200
@@ -180,7 +137,7 @@ def test_a_database_that_is_killed_and_brought_back_has_everything_once(serve: S
 
 
 def test_a_wrong_password_is_an_outage_that_does_not_say_the_password(
-    serve: Serve, cluster: Cluster, caplog: pytest.LogCaptureFixture
+    serve: Serve, cluster: JournalCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
     url = cluster.url.replace(PASSWORD, "sesame")
     with heard("journal_down") as down, serve(journal=url, journal_flush_ms=0) as client:
@@ -191,7 +148,7 @@ def test_a_wrong_password_is_an_outage_that_does_not_say_the_password(
     assert "sesame" not in said
 
 
-def test_every_question_of_the_workbench_is_answered_as_by_sqlite(cluster: Cluster, tmp_path: Path) -> None:
+def test_every_question_of_the_workbench_is_answered_as_by_sqlite(cluster: JournalCluster, tmp_path: Path) -> None:
     cluster.clear()
     with closing(fill(cluster.address)) as one, closing(fill(address_of(tmp_path / "journal.db"))) as other:
         asked, expected = ask_everything(one), ask_everything(other)
@@ -199,7 +156,7 @@ def test_every_question_of_the_workbench_is_answered_as_by_sqlite(cluster: Clust
         assert asked[question] == answer, question
 
 
-def test_policies_take_their_steps(cluster: Cluster) -> None:
+def test_policies_take_their_steps(cluster: JournalCluster) -> None:
     policy = BOLD_POLICY.model_copy(update={"version": "8", "inventory": ()})
     with closing(Database(cluster.address)) as desk:
         policy_id = desk.write(
@@ -213,7 +170,7 @@ def test_policies_take_their_steps(cluster: Cluster) -> None:
         assert desk.write(roll_back_policy, by="ann", reason="the trial is over") is None
 
 
-def test_what_was_decided_before_there_were_facets_is_found_and_counted(cluster: Cluster) -> None:
+def test_what_was_decided_before_there_were_facets_is_found_and_counted(cluster: JournalCluster) -> None:
     cluster.clear()
     with closing(fill(cluster.address)) as desk:
         before = desk.read(counts_by_time, Filter()), desk.read(promise, Filter())
