@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -19,6 +19,7 @@ import httpx
 from sqlalchemy import create_engine, text
 
 from data.post import Post
+from data.taxonomy import Route
 from evaluation.benchmarks.serving.measurement import free_port
 from evaluation.benchmarks.serving.processes import Program, running, wait_until_ready
 from models.bundle import DEFAULT_BUNDLE, load_bundle
@@ -270,7 +271,7 @@ def _mixed_versions(ledger: Ledger) -> int:
     )
 
 
-def _differs(answer: Answered, wanted: dict[str, float]) -> bool:
+def _differs(answer: Answered, wanted: Mapping[Route, float]) -> bool:
     return any(abs(score - wanted[label]) > SCORE_STEP for label, score in answer.routes.items())
 
 
@@ -287,8 +288,8 @@ def _score_report(place: Place, ledger: Ledger, posts: Sequence[Post]) -> Report
             version: predictor.predict([posts[answer.number % len(posts)]])[0].routes
             for version, predictor in models.items()
         }
-        wrong += _differs(answer, dict(computed.pop(answer.versions[0])))
-        telling += any(_differs(answer, dict(others)) for others in computed.values())
+        wrong += _differs(answer, computed.pop(answer.versions[0]))
+        telling += any(_differs(answer, others) for others in computed.values())
     return {"scores_checked": len(checked), "scores_telling": telling, "scores_wrong": wrong}
 
 
