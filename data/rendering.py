@@ -42,6 +42,11 @@ _MAX_REPLY_CHARACTERS = 240
 # The guide's lines are at 10,000 and 50,000 followers and at 500 reposts; the others only order the rest.
 _FOLLOWER_BUCKETS = ((50_000, "over 50k"), (10_000, "10k to 50k"), (1_000, "1k to 10k"), (0, "under 1k"))
 _REPOST_BUCKETS = ((500, "over 500"), (100, "100 to 500"), (10, "10 to 100"), (0, "under 10"))
+_AUTHOR = re.compile(
+    r"\A([^.]*)(?:\. followers (?:over|under|\d+k to) \d+k)?(?:\. (?:not )?verified)?(?:\. bio: .*?)?"
+    r"(?=\. reposts (?:over|under|\d+ to) \d+|\. reply to: |\Z)"
+)
+"""What `_context` writes of an author, after the platform. A bio ends where the next fact begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,16 @@ def _printable(text: str) -> str:
     )
 
 
+def _emoji_name(characters: str) -> str:
+    name = emoji.demojize(characters, delimiters=(" ", " "))
+    return name.split("_skin_tone")[0].removesuffix("_light").removesuffix("_medium").replace("_", " ")
+
+
+def emoji_names() -> frozenset[str]:
+    """The words that stand for an emoji in a rendered text, of every emoji that is known: "enraged face", "fire"."""
+    return frozenset(_emoji_name(characters).strip() for characters in emoji.EMOJI_DATA)
+
+
 def _name_emoji(text: str) -> str:
     """`text` with every emoji as its words, once where it is repeated: the encoder's vocabulary has none."""
     if text.isascii():
@@ -80,8 +95,7 @@ def _name_emoji(text: str) -> str:
             parts.append(value)
             previous = "" if value.strip() else previous
             continue
-        name = emoji.demojize(token.chars, delimiters=(" ", " "))
-        name = name.split("_skin_tone")[0].removesuffix("_light").removesuffix("_medium").replace("_", " ")
+        name = _emoji_name(token.chars)
         if name != previous:
             parts.append(f" {name} ")
         previous = name
@@ -124,6 +138,11 @@ def _context(post: Post, handles: Handles) -> str:
     if post.in_reply_to:
         facts.append(f"reply to: {clean_text(post.in_reply_to, post.lang, handles)[:_MAX_REPLY_CHARACTERS]}")
     return ". ".join(facts)
+
+
+def without_author(context: str) -> str:
+    """The rendered context of a post as it would be if nothing were known of its author."""
+    return _AUTHOR.sub(r"\1", context)
 
 
 def render(post: Post, handles: Handles = DEFAULT_HANDLES) -> Rendered:

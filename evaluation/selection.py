@@ -22,7 +22,8 @@ with needs_group("evaluate", "Choosing posts to label"):
     from sklearn.cluster import KMeans
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
-Reason = Literal["random", "disagreement", "uncertain"]
+Reason = Literal["random", "disagreement", "spike", "abstained", "uncertain"]
+"""Why a post is to be read. `choose` gives three of them; decisions of a journal have the other two as well."""
 _CANDIDATES_A_PLACE = 10
 """How many of the least sure posts compete for one place: beta of Zhdanov 2019, section 4."""
 _FEATURES = 2**14

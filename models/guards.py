@@ -5,7 +5,7 @@ Deterministic. Owns how the facts are read; what follows from them stands in `mo
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
@@ -71,6 +71,14 @@ def _authority(text: str) -> str | None:
         return "an authority is tagged"
     named = AUTHORITY_NAMES.search(text)
     return f"{named.group().lower()} is named" if named else None
+
+
+def facts_again(facts: Facts, text: str) -> Facts:
+    """The facts of a post of which the model is to read another `text` (rendered): what that alone tells, found anew.
+
+    The language and the exposed data stay as they were found in the post itself.
+    """
+    return replace(facts, readable=_is_readable(text), authority=_authority(text))
 
 
 class Guards:
