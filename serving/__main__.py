@@ -210,6 +210,25 @@ def rules(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def brake(arguments: argparse.Namespace) -> int:
+    """Tells what the crisis brake did of late, or lets it go. Servers follow within five seconds."""
+    import getpass
+
+    from serving.journal.brake import brake_events, tell_brake
+    from serving.journal.database import existing_database
+    from serving.settings import read_settings
+
+    settings = read_settings(journal=arguments.journal, host="127.0.0.1")
+    with existing_database(settings) as database:
+        if arguments.release is not None:
+            database.write(tell_brake, "released", cause=arguments.release, by=getpass.getuser())
+        events = database.read(brake_events, most=20)
+    for event in events:
+        _say(f"{event.at:%Y-%m-%d %H:%M:%S} UTC  {event.event} by {event.by}: {event.cause}")
+    _answer({"engaged": bool(events) and events[0].event == "engaged", "events": len(events)})
+    return DONE
+
+
 def openapi(arguments: argparse.Namespace) -> int:
     """Writes the description of the interface, or says whether the written one is up to date."""
     from serving.app import create_app
@@ -288,7 +307,16 @@ def _parser() -> argparse.ArgumentParser:
         "rules --remove 01KAN4Z1WFV8T9KT2V1JY5DB7N",
     )
     ruling.add_argument("--remove", metavar="ID", help="the rule to take away")
-    for each in (replaying, pruning, exporting, ruling):
+    braking = _add_verb(
+        verbs,
+        "brake",
+        brake,
+        "tell what the crisis brake did, or let it go",
+        "brake",
+        'brake --release "a campaign of ours"',
+    )
+    braking.add_argument("--release", metavar="WHY", help="let it go, until more comes than usual once more")
+    for each in (replaying, pruning, exporting, ruling, braking):
         each.add_argument("--journal", help="database to use; its password can be seen by `ps` (SIGNALBOX_JOURNAL)")
     for each in (running, checking, replaying):
         each.add_argument("--bundle", type=Path, help="directory of the bundle (SIGNALBOX_BUNDLE)")

@@ -15,6 +15,7 @@ from data.taxonomy import ROUTES
 from serving import pages
 from serving.admin import add_admin_routes
 from serving.auth import BEARER, HEADER, KeyRing, Scope, sent_key
+from serving.braking import AnyBrake, make_brake
 from serving.changeover import BundleLoader, Changeover
 from serving.dialects import add_dialects, error_writer
 from serving.dialects.host import Host
@@ -166,6 +167,7 @@ def _add_operator_routes(
     *,
     journal: AnyJournal,
     rules: Rules,
+    brake: AnyBrake,
 ) -> None:
     @app.get(
         "/v1/model",
@@ -187,7 +189,7 @@ def _add_operator_routes(
     async def readyz() -> ReadyResponse:
         """Ready once a model has answered a warm-up post, until the server drains, however the journal does."""
         service.running()
-        return ReadyResponse(status="ready", journal=journal.health(), rules=rules.health())
+        return ReadyResponse(status="ready", journal=journal.health(), rules=rules.health(), brake=brake.health())
 
     @app.get(
         "/metrics",
@@ -247,7 +249,8 @@ def create_app(
     keys = KeyRing(settings.api_keys_file, metrics) if settings.api_keys_file else None
     quotas = Quotas(settings.rate_limit_posts_per_minute)
     journal = make_journal(settings, metrics)
-    rules = make_rules(settings, metrics)
+    brake = make_brake(settings, metrics)
+    rules = make_rules(settings, metrics, lambda: brake.objection)
     service = Service(settings, metrics, journal, rules)
     changeover = Changeover(service, settings, metrics, load_bundle)
     write = error_writer(settings.dialects)
@@ -256,6 +259,7 @@ def create_app(
         await service.start(load)
         journal.start()  # only now, so that nothing it loads delays the model
         rules.start()
+        brake.start()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -266,6 +270,7 @@ def create_app(
         workbench.close()
         await asyncio.to_thread(service.close)
         await asyncio.to_thread(rules.close)
+        await asyncio.to_thread(brake.close)
         feedback.close()
         await asyncio.to_thread(journal.close, settings.journal_flush_ms / 1_000)
 
@@ -283,7 +288,7 @@ def create_app(
     )
     intake = Intake(service, settings, quotas)
     _add_predict_routes(app, intake, keys)
-    _add_operator_routes(app, service, settings, keys, metrics, journal=journal, rules=rules)
+    _add_operator_routes(app, service, settings, keys, metrics, journal=journal, rules=rules, brake=brake)
     app.state.request_models = add_dialects(
         app,
         settings.dialects,
@@ -305,4 +310,5 @@ def create_app(
     if tracer is not None:
         app.add_middleware(Tracing, tracer=tracer)  # the outermost
     app.state.service, app.state.changeover, app.state.metrics = service, changeover, metrics
+    app.state.brake = brake
     return app

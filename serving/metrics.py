@@ -115,10 +115,13 @@ class Metrics:
             *Versions.model_fields,
             "role",
         )
-        withheld = self._counter(
-            "withheld", "Posts that the machine would have closed and was not let, by reason code", "why"
+        self._withheld = self._counters(
+            "withheld",
+            "Posts that the machine would have closed and was not let, by reason code",
+            "why",
+            ("crisis_brake", "must_not_answer", "rules_not_read"),
         )
-        self._withheld = {why: withheld.labels(why) for why in ("must_not_answer", "rules_not_read")}
+        self._brake_engaged = self._gauge("brake_engaged", "1 while the crisis brake holds and no machine answers")
         self._rules_state = self._gauge("rules_state", "1 for the state that the must-not-answer rules are in", "state")
         self._rules = self._gauge("rules", "Must-not-answer rules known")
         posts = self._counter("challenger_posts", "Posts answered by a canary, compared, and not compared", "outcome")
@@ -138,6 +141,11 @@ class Metrics:
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
         return Counter(self._name(name, labels), meaning, labels, registry=self.registry)
+
+    def _counters(self, name: str, meaning: str, label: str, values: Iterable[str]) -> dict[str, Counter]:
+        """A counter for each value of one label, all of them there from the start."""
+        counter = self._counter(name, meaning, label)
+        return {value: counter.labels(value) for value in values}
 
     def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
         return Gauge(self._name(name, labels), meaning, labels, registry=self.registry)
@@ -166,7 +174,10 @@ class Metrics:
         self._stages[stage].observe(seconds)
 
     def observe_prediction(self, prediction: Prediction) -> None:
-        """Counts one judged post."""
+        """Counts one judged post, and why the machine was not let close it where it was not."""
+        for reason in prediction.decision.reasons[:1]:
+            if reason.code in self._withheld:
+                self._withheld[reason.code].inc()
         self._labels[prediction.route].inc()
         self._actions[prediction.decision.action].inc()
         self._abstentions.inc(prediction.decision.abstained)
@@ -223,9 +234,9 @@ class Metrics:
         for state in get_args(JournalState):
             self._journal_state.labels(state).set_function(is_in(state))
 
-    def observe_withheld(self, why: str) -> None:
-        """Counts one post that the machine would have closed and was not let, by the code of the reason."""
-        self._withheld[why].inc()
+    def watch_brake(self, engaged: Callable[[], bool]) -> None:
+        """Reads whether the brake holds whenever it is asked for."""
+        self._brake_engaged.set_function(engaged)
 
     def watch_rules(self, health: Callable[[], RulesAnswer]) -> None:
         """Reads the state of the rules whenever it is asked for."""

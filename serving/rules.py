@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cache
-from threading import Event, Thread
 from typing import TYPE_CHECKING, Protocol
 
 from models.policy import Reason, withheld
@@ -20,6 +19,7 @@ from serving.journal.faults import JournalError
 from serving.likeness import Alike, shingles_of, words_of
 from serving.logs import fault_of
 from serving.metrics import Metrics
+from serving.repeating import Repeated
 from serving.settings import Settings
 from serving.wire import RulesAnswer, RulesState
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 READ_EVERY_S = 2.0
 """How long a rule that another server was given may take to hold here; reading 1,000 of them takes some 5 ms."""
-WITHHELD_CODES = ("must_not_answer", "rules_not_read")
-"""The codes of the reasons that rules give."""
+WITHHELD_CODES = ("crisis_brake", "must_not_answer", "rules_not_read")
+"""The codes of the reasons for which a machine is not let, whatever the scores."""
 LOG = logging.getLogger("signalbox.rules")
 
 
@@ -102,18 +102,18 @@ class ReadRules:
         read: Callable[[], tuple["Rule", ...]],
         metrics: Metrics,
         *,
+        brake: Callable[[], str | None] = lambda: None,
         let_go: Callable[[], None] = lambda: None,
         every_s: float = READ_EVERY_S,
     ) -> None:
         self._read = read
+        self._brake = brake
         self._let_go = let_go
-        self._metrics = metrics
-        self._every_s = every_s
-        self._closing = Event()
+        self._readable = True
         self._known: tuple[Rule, ...] | None = None
         self._books: dict[str, RuleBook] = {}
         self._state: RulesState = "unread"
-        self._thread = Thread(target=self._run, name="rules", daemon=True)
+        self._repeated = Repeated(self.look, every_s=every_s, name="rules")
         metrics.watch_rules(self.health)
 
     def obey(self, prediction: Prediction, model_version: str) -> Prediction:
@@ -123,10 +123,12 @@ class ReadRules:
         reason = self._objection(prediction.rendered.text, model_version)
         if reason is None:
             return prediction
-        self._metrics.observe_withheld(reason.code)
         return replace(prediction, decision=withheld(prediction.decision, reason, prediction.route))
 
     def _objection(self, text: str, model_version: str) -> Reason | None:
+        cause = self._brake()
+        if cause is not None:
+            return Reason("crisis_brake", cause)
         if self._known is None:
             return Reason("rules_not_read", "the must-not-answer rules were not read yet")
         book = self._books.get(model_version)
@@ -139,23 +141,22 @@ class ReadRules:
 
     def start(self) -> None:
         """Nothing; they are read at once, and again and again."""
-        self._thread.start()
+        self._repeated.start()
 
     def close(self) -> None:
         """Nothing; the thread ends."""
-        self._closing.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._repeated.close()
+        self._let_go()
 
     def look(self) -> None:
         """Nothing; reads them now, on the calling thread."""
         try:
             rules = self._read()
         except Exception as error:  # noqa: BLE001 - whatever it is, what was known must go on holding
-            if self._state != "stale" or self._known is None:
+            if self._readable:
                 code = error.code if isinstance(error, JournalError) else None
                 LOG.error("rules_not_read", extra={"fields": {"code": code, **fault_of(error)}})
-            self._state = "unread" if self._known is None else "stale"
+            self._readable, self._state = False, "unread" if self._known is None else "stale"
             return
         if rules != self._known:
             of_model: defaultdict[str, list[Rule]] = defaultdict(list)
@@ -164,17 +165,11 @@ class ReadRules:
             self._books = {version: RuleBook(each) for version, each in of_model.items()}
             self._known = rules
             LOG.info("rules_read", extra={"fields": {"rules": len(rules)}})
-        self._state = "ok"
-
-    def _run(self) -> None:
-        self.look()
-        while not self._closing.wait(self._every_s):
-            self.look()
-        self._let_go()
+        self._readable, self._state = True, "ok"
 
 
-def make_rules(settings: Settings, metrics: Metrics) -> Rules:
-    """The rules of the journal that the settings name, not yet read.
+def make_rules(settings: Settings, metrics: Metrics, brake: Callable[[], str | None] = lambda: None) -> Rules:
+    """The rules of the journal that the settings name, not yet read. While `brake` gives a cause, nothing is answered.
 
     Raises:
         SettingsError: when they name none.
@@ -198,4 +193,8 @@ def make_rules(settings: Settings, metrics: Metrics) -> Rules:
 
         return database().read(standing_rules)
 
-    return ReadRules(read, metrics, let_go=lambda: database().close())
+    def let_go() -> None:
+        if database.cache_info().currsize:
+            database().close()
+
+    return ReadRules(read, metrics, brake=brake, let_go=let_go)

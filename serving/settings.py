@@ -129,6 +129,13 @@ class Settings(BaseSettings):
     journal_retention_days: Annotated[
         int, Field(ge=0, le=36_500, description="Days after which a decision is deleted; 0 keeps all")
     ] = 90
+    brake: Annotated[
+        bool,
+        Field(
+            description="Whether the crisis brake looks at the journal, and lets no machine answer while far more than "
+            "usual comes in"
+        ),
+    ] = False
     author_key: Annotated[
         str | None,
         Field(

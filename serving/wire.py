@@ -284,11 +284,20 @@ class RulesAnswer(_Answer):
     rules: int = Field(description="Rules known, those of other models included")
 
 
+class BrakeAnswer(_Answer):
+    """Whether the crisis brake holds. While it does, nothing is answered by the machine."""
+
+    engaged: bool
+    since: datetime | None
+    cause: str = Field(description="What came in that was too much")
+
+
 class ReadyResponse(HealthResponse):
     """A model answers."""
 
     journal: JournalAnswer
     rules: RulesAnswer
+    brake: BrakeAnswer | None = Field(description="`null` where SIGNALBOX_BRAKE is off")
 
 
 EXAMPLE_FEEDBACK: dict[str, Any] = {

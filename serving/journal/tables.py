@@ -29,7 +29,7 @@ from sqlalchemy import (
 from models.policy import Facts
 from serving.journal.entry import Entry
 
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0005"
 """The newest migration. Kept here so that a start need not load Alembic to see that there is nothing to do."""
 FACTS = TypeAdapter(Facts)
 Row = dict[str, Any]
@@ -192,6 +192,15 @@ RULE_REMOVALS = Table(
     "rule_removals",
     METADATA,
     Column("rule_id", String(26), primary_key=True),
+    Column("by", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
+BRAKE_EVENTS = Table(
+    "brake_events",
+    METADATA,
+    Column("place", Integer, primary_key=True),
+    Column("event", String(16), nullable=False),
+    Column("cause", Text, nullable=False),
     Column("by", Text, nullable=False),
     Column("at", UtcTime, nullable=False),
 )

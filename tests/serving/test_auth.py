@@ -26,7 +26,9 @@ NEED_A_KEY = {
 }
 CHANGES = {("POST", f"/v1/admin/{change}"): "admin" for change in ("reload", "promote", "rollback", "retire")}
 """They need a key too; what they do with one is tested in test_changeover.py."""
-CLOSED = NEED_A_KEY | CHANGES
+FEEDBACK = {("POST", "/v1/feedback"): "feedback"}
+"""Likewise; see test_feedback.py."""
+CLOSED = NEED_A_KEY | CHANGES | FEEDBACK
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 
 

@@ -18,7 +18,7 @@ from serving.settings import Settings, variable
 from tests.models.tiny_bundle import GOLDEN_POSTS, write_tiny_bundle
 from tests.serving.clients import PATIENT_MS, WAIT_S, MakePredictor
 
-VERBS = ("run", "check", "replay", "prune", "export-corrections", "rules", "hash-key", "openapi")
+VERBS = ("run", "check", "replay", "prune", "export-corrections", "rules", "brake", "hash-key", "openapi")
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,29 @@
+"""A function that is called again and again on a thread of its own."""
+
+from collections.abc import Callable
+from threading import Event, Thread
+
+
+class Repeated:
+    """Calls `function`, which must not raise, at once and then every so many seconds, from `start` to `close`."""
+
+    def __init__(self, function: Callable[[], None], *, every_s: float, name: str) -> None:
+        self._function = function
+        self._every_s = every_s
+        self._closing = Event()
+        self._thread = Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Nothing; from now on it is called."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Nothing; returns once it is not being called any more. One that was never started is closed, too."""
+        self._closing.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        self._function()
+        while not self._closing.wait(self._every_s):
+            self._function()

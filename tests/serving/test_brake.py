@@ -1,0 +1,204 @@
+"""The crisis brake: when it takes hold, that nothing is answered while it does, and how it lets go."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.post import Post
+from serving.__main__ import main
+from serving.brake import BOUNDS, RELEASED, Bounds, Brake, Sight, step
+from serving.braking import CrisisBrake
+from serving.journal.brake import brake_events, look_back, tell_brake
+from serving.journal.database import Database
+from serving.journal.store import open_store
+from serving.metrics import Metrics
+from serving.rules import ReadRules
+from tests.serving.clients import Serve
+from tests.serving.desks import NOON, made
+from tests.serving.journals import PREDICTOR, address_of
+
+MANY, FEW = Sight("sensitive posts", 40, 2.0, 10), Sight("sensitive posts", 9, 0.0, 10)
+
+
+@pytest.mark.parametrize(
+    ("posts", "usual", "expected"),
+    [(9, 0.0, False), (10, 0.0, True), (11, 4.0, False), (16, 4.0, True), (239, 100.0, False), (240, 100.0, True)],
+)
+def test_too_many_is_the_least_or_twice_what_is_usual_and_four_deviations(
+    posts: int, usual: float, expected: bool
+) -> None:
+    assert Sight("sensitive posts", posts, usual, 10).over is expected
+
+
+def test_it_takes_hold_and_says_why() -> None:
+    brake = step(RELEASED, (FEW, MANY), NOON, BOUNDS)
+    assert brake == Brake(NOON, "40 sensitive posts within 15 minutes, usually 2.0", NOON)
+
+
+def test_it_lets_go_once_it_has_been_quiet_for_long_enough_and_no_sooner() -> None:
+    brake = step(RELEASED, (MANY,), NOON, BOUNDS)
+    brake = step(brake, (MANY,), NOON + timedelta(minutes=20), BOUNDS)
+    assert step(brake, (FEW,), NOON + timedelta(minutes=49), BOUNDS) == brake
+    assert step(brake, (FEW,), NOON + timedelta(minutes=50), BOUNDS) == RELEASED
+    assert brake.since == NOON
+
+
+class Book:
+    """A journal of the brake in memory, which shows what it is told to and fails when it is told to."""
+
+    def __init__(self) -> None:
+        self.written: Brake = RELEASED
+        self.told: list[tuple[bool, datetime]] = []
+        self.sights: Sequence[Sight] = ()
+        self.broken = False
+
+    def last(self) -> Brake:
+        if self.broken:
+            raise OSError("gone")
+        return self.written
+
+    def look(self, at: datetime, bounds: Bounds) -> Sequence[Sight]:
+        return self.sights
+
+    def tell(self, brake: Brake, at: datetime) -> None:
+        self.told.append((brake.engaged, at))
+        self.written = replace(brake, over_at=None)
+
+    def close(self) -> None:
+        pass
+
+
+class Desk:
+    """A brake over a book, and rules that ask it; time is what the test says."""
+
+    def __init__(self) -> None:
+        self.book, self.now = Book(), NOON
+        self.brake = CrisisBrake(lambda: self.book, Metrics(), bounds=BOUNDS, now=lambda: self.now)
+        self.rules = ReadRules(tuple, Metrics(), brake=lambda: self.brake.objection)
+        self.rules.look()
+
+    def look(self, minutes: float, *sights: Sight) -> None:
+        self.now += timedelta(minutes=minutes)
+        self.book.sights = sights
+        self.brake.look()
+
+    def action(self) -> str:
+        return self.rules.obey(PREDICTION, PREDICTOR.bundle.manifest.model_version).decision.action
+
+
+(PREDICTION,) = PREDICTOR.predict([Post(text="where is my parcel?")])
+
+
+@given(steps=st.lists(st.tuples(st.integers(1, 40), st.booleans(), st.booleans()), max_size=30))
+def test_nothing_is_answered_within_the_quiet_time_after_too_many_and_all_is_after_it(
+    steps: list[tuple[int, bool, bool]],
+) -> None:
+    desk, over_at = Desk(), None
+    for minutes, crisis, broken in steps:
+        desk.book.broken = broken
+        desk.look(minutes, MANY if crisis else FEW)
+        if crisis and not broken:
+            over_at = desk.now
+        if over_at is not None and desk.now - over_at < BOUNDS.quiet:
+            assert desk.action() == "agent"
+        elif not broken:
+            assert desk.action() == "auto_answer"
+            over_at = None
+        assert (desk.action() == "agent") == desk.brake.health().engaged
+
+
+def test_why_stands_in_the_answer_and_other_actions_are_left_alone() -> None:
+    desk = Desk()
+    desk.look(1, MANY)
+    decision = desk.rules.obey(PREDICTION, "any").decision
+    assert (decision.reasons[0].code, decision.reasons[0].detail) == ("crisis_brake", desk.brake.health().cause)
+    (hurt,) = PREDICTOR.predict([Post(text="I was injured")])
+    assert desk.rules.obey(hurt, "any") == hurt
+
+
+def test_what_somebody_else_did_is_followed() -> None:
+    desk = Desk()
+    desk.book.written = Brake(NOON, "by hand")
+    desk.look(1)
+    assert desk.action() == "agent"
+    assert desk.book.told == []
+    desk.book.written = RELEASED
+    desk.look(1)
+    assert desk.action() == "auto_answer"
+
+
+def test_each_change_is_told_once() -> None:
+    desk = Desk()
+    for minutes, sight in ((1, MANY), (1, MANY), (29, FEW), (1, FEW), (1, FEW)):
+        desk.look(minutes, sight)
+    assert [engaged for engaged, _ in desk.book.told] == [True, False]
+
+
+# What is seen of the journal
+
+
+def filled(tmp_path: Path, *, now: datetime, sensitive: int, same: int, weeks: int) -> Database:
+    """A journal with a crisis just now, and so many weeks in which the same hour had as many sensitive posts."""
+    address = address_of(tmp_path / "journal.db")
+    entries = [made(n, f"where is my parcel? {n}", now - timedelta(seconds=n + 1)) for n in range(same)]
+    for week in range(weeks + 1):
+        at = now - timedelta(days=7 * week, seconds=5)
+        entries += [made(1_000 * (week + 1) + n, f"injured by {'x' * n}", at) for n in range(sensitive)]
+    with closing(open_store(address)) as store:
+        store.write(entries)
+    return Database(address)
+
+
+def test_a_cluster_and_a_rise_are_seen_with_what_is_usual(tmp_path: Path) -> None:
+    with closing(filled(tmp_path, now=NOON, sensitive=12, same=30, weeks=2)) as database:
+        sights = database.read(look_back, NOON, BOUNDS)
+    assert [(sight.posts, sight.usual, sight.over) for sight in sights] == [(12, 12.0, False), (30, 0.0, True)]
+    assert sights[0].what == "sensitive posts"
+    assert "nearly the same" in sights[1].what
+
+
+def test_a_journal_without_earlier_weeks_knows_of_nothing_usual(tmp_path: Path) -> None:
+    with closing(filled(tmp_path, now=NOON, sensitive=12, same=3, weeks=0)) as database:
+        (sight,) = database.read(look_back, NOON, BOUNDS)
+        assert (sight.posts, sight.usual, sight.over) == (12, 0.0, True)
+        assert database.read(look_back, NOON + timedelta(hours=1), BOUNDS) == ()
+
+
+def test_what_came_before_it_was_let_go_by_hand_is_not_looked_at_again(tmp_path: Path) -> None:
+    with closing(filled(tmp_path, now=NOON, sensitive=12, same=30, weeks=0)) as database:
+        database.write(tell_brake, "released", cause="we know, call 07911 123456", by="ann", at=NOON)
+        assert database.read(look_back, NOON + timedelta(minutes=1), BOUNDS) == ()
+        assert database.read(brake_events)[0].cause == "we know, call [phone]"
+
+
+# Through the server and the command
+
+
+def test_a_crisis_in_the_journal_takes_the_answers_from_the_machine_until_it_is_let_go(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = f"sqlite:///{tmp_path / 'journal.db'}"
+    filled(tmp_path, now=datetime.now(UTC), sensitive=3, same=30, weeks=0).close()
+    with serve(journal=journal, brake=True) as client:
+        brake = client.app.state.brake  # type: ignore[attr-defined] # what a client calls is typed as any application
+        brake.look()
+        assert client.get("/readyz").json()["brake"]["engaged"] is True
+        decision = client.post("/v1/predict", json={"text": "thanks a lot"}).json()["decision"]
+        assert (decision["action"], decision["reasons"][0]["code"]) == ("agent", "crisis_brake")
+        assert "signalbox_brake_engaged 1.0" in client.get("/metrics").text
+        assert main(["brake", "--journal", journal, "--release", "it is a campaign of ours"]) == 0
+        brake.look()
+        assert client.get("/readyz").json()["brake"] == {"engaged": False, "since": None, "cause": ""}
+    assert "it is a campaign of ours" in capsys.readouterr().err
+
+
+def test_a_brake_that_is_off_never_holds(serve: Serve, tmp_path: Path) -> None:
+    filled(tmp_path, now=datetime.now(UTC), sensitive=30, same=30, weeks=0).close()
+    with serve(journal=f"sqlite:///{tmp_path / 'journal.db'}") as client:
+        assert client.get("/readyz").json()["brake"] is None
