@@ -29,8 +29,9 @@ _SETTLED_SHARE = 0.1
 """The first tenth of the posts fills arenas, caches and pools; growth is counted from there."""
 _READY_WITHIN_S = 60.0
 _SETTLE_S = 2.0
-_LONG_EVERY, _MOST_CHARACTERS = 40, 10_000
-"""Every 40th post is long, up to the longest that is allowed: several windows, the largest tensors there are."""
+_LONG_EVERY, _MOST_CHARACTERS = 200, 10_000
+"""Every 200th post is long, up to the longest that is allowed: several windows, the largest tensors there are, 1,500
+times in a whole soak; the others are such as come."""
 _CLIENTS = 16
 _SLOWEST_PER_S = 20.0
 """A server slower than this is not soaked, it is broken."""
