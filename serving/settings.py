@@ -145,6 +145,9 @@ class Settings(BaseSettings):
             "unset, it keeps none",
         ),
     ] = None
+    qa_posts: Annotated[Path, Field(description="Directory of labelled files that the workbench can report on")] = Path(
+        "data/corpus"
+    )
     access_log: Annotated[bool, Field(description="One log line for each request")] = False
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="Least severe log lines that are written")

@@ -1,12 +1,14 @@
 """One labelled post as people read it in the report: redacted text, both labels, decision. Owns the order of errors."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
 import numpy as np
 
 from data.post import LabelledPost
 from data.redaction import redact
+from data.spreadsheet import guarded
 from data.taxonomy import ROUTES
 from evaluation.certificates import LEAKS
 from evaluation.closings import wrongly_closed
@@ -94,13 +96,31 @@ def _case(predictions: Predictions, row: int, decision: Decision, kind: Kind) ->
     )
 
 
-def read_cases(predictions: Predictions, policy: Policy) -> tuple[Case, ...]:
-    """Every post as a case, the worst first: by kind, then by how sure the model was of what is wrong."""
+def cases_of(predictions: Predictions, policy: Policy) -> tuple[Case, ...]:
+    """Every post as a case, in the order of the predictions."""
     decisions = predictions.decide(policy)
     wrong = wrongly_closed(predictions, decisions, policy).tolist()
     kinds = _kinds(predictions, [decision.closed_by_machine for decision in decisions], wrong)
-    cases = [
+    return tuple(
         _case(predictions, row, decision, kind)
         for row, (decision, kind) in enumerate(zip(decisions, kinds, strict=True))
-    ]
-    return tuple(sorted(cases, key=lambda case: (KINDS.index(case.kind), -case.confidence, case.id)))
+    )
+
+
+def worst_first(case: Case) -> tuple[int, float, str]:
+    """What cases are sorted by: their kind, then how sure the model was of what is wrong."""
+    return KINDS.index(case.kind), -case.confidence, case.id
+
+
+def read_cases(predictions: Predictions, policy: Policy) -> tuple[Case, ...]:
+    """Every post as a case, the worst first."""
+    return tuple(sorted(cases_of(predictions, policy), key=worst_first))
+
+
+def table_of(cases: Iterable[Case]) -> Iterator[list[object]]:
+    """The cases as rows for a spreadsheet, the names of the columns first; no cell of theirs is run as a formula."""
+    names = [field.name for field in fields(Case) if field.name not in ("route_probabilities", "reasons")]
+    yield [*names, *(f"p_{route}" for route in ROUTES), "reasons"]
+    for case in cases:
+        values = [getattr(case, name) for name in names]
+        yield [guarded(value) for value in (*values, *case.route_probabilities, "; ".join(case.reasons))]

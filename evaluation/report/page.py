@@ -15,11 +15,10 @@ from typing import Any
 from data.dependencies import needs_group
 from data.fingerprint import fingerprint
 from data.html import PAGE_TEMPLATES
-from data.spreadsheet import guarded
 from data.taxonomy import ROUTES
 from evaluation.certificates import explain
 from evaluation.predictions import Predictions
-from evaluation.report.cases import KINDS, Case, read_cases
+from evaluation.report.cases import KINDS, Case, read_cases, table_of
 from evaluation.report.figures import reliability_diagram, risk_coverage_curve
 from evaluation.summary import ACTIONS, Summary, summarise
 from models.policy import Policy
@@ -97,15 +96,8 @@ def _values(case: Case) -> list[Any]:
 
 
 def _write_errors(path: Path, cases: Sequence[Case]) -> None:
-    scores = [f"p_{route}" for route in ROUTES]
-    names = [field.name for field in fields(Case) if field.name not in ("route_probabilities", "reasons")]
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([*names, *scores, "reasons"])
-        for case in cases:
-            if case.kind != "right":
-                values = [getattr(case, name) for name in names]
-                writer.writerow(map(guarded, [*values, *case.route_probabilities, "; ".join(case.reasons)]))
+        csv.writer(file).writerows(table_of(case for case in cases if case.kind != "right"))
 
 
 def write_report(directory: Path, origin: Origin, predictions: Predictions, policy: Policy) -> ReportFiles:

@@ -6,6 +6,7 @@ them. What is missing then, a dependency group or a journal, is answered on a pl
 
 import asyncio
 from html import escape
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.responses import HTMLResponse
@@ -17,6 +18,9 @@ from serving.journal.address import OFF
 from serving.settings import variable
 from serving.workbench.bench import Bench
 from serving.workbench.worker import Worker
+
+if TYPE_CHECKING:
+    from serving.journal.database import Database
 
 ROOT = "/qa"
 METHODS = ("GET", "POST")
@@ -46,12 +50,17 @@ class Workbench:
         self._bench = bench
         self._worker = Worker()
         self._site: ASGIApp | None = None
+        self._database: Database | None = None
         self._loading = asyncio.Lock()
 
     def _load(self) -> ASGIApp:
         with needs_group("workbench", "The workbench"):
+            from serving.journal.database import open_database
             from serving.workbench.site import make_site
-        return make_site(self._bench, self._worker)
+        self._database = open_database(self._bench.settings)
+        if self._database is None:
+            raise TypeError("A workbench without a journal is refused before it is loaded.")
+        return make_site(self._bench, self._worker, self._database)
 
     async def _loaded(self) -> ASGIApp:
         async with self._loading:
@@ -74,6 +83,8 @@ class Workbench:
     def close(self) -> None:
         """Nothing; what the pages still compute is given up."""
         self._worker.close()
+        if self._database is not None:
+            self._database.close()
 
 
 def add_workbench(app: FastAPI, bench: Bench) -> Workbench:

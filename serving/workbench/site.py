@@ -12,15 +12,22 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from serving.errors import NotReadyError
+from serving.journal.database import Database
 from serving.workbench.access import Gate, SignInError, check_token, read_form
 from serving.workbench.bench import Bench
+from serving.workbench.confusion.page import ConfusionPages
 from serving.workbench.pages import Pages, Place, Shielded
+from serving.workbench.review.page import ReviewPages
 from serving.workbench.sessions import Session, Sessions
 from serving.workbench.visits import FORM_PARTS, HOME, LOGIN, Desk, Visit, for_readers, safe_target
 from serving.workbench.worker import Worker
 
 LOG = getLogger("signalbox.workbench")
-PLACES = (Place("/qa", "Overview", "h", "what is in service, and the way to everything else"),)
+PLACES = (
+    Place("/qa", "Overview", "h", "what is in service, and the way to everything else"),
+    Place("/qa/confusion", "Confusion", "c", "what a bundle takes for what, down to each post"),
+    Place("/qa/review", "Review", "r", "posts to read next, one key a label"),
+)
 _TITLES = {403: "Not allowed", 404: "No such page", 405: "Not here", 413: "Too large", 503: "Not ready"}
 _WORDS = {
     404: "There is no page at this address. Wanted: one of those in the navigation. Choose one there.",
@@ -122,11 +129,12 @@ def _overview(desk: Desk) -> Route:
     return Route(HOME, for_readers(desk, overview))
 
 
-def make_site(bench: Bench, worker: Worker) -> ASGIApp:
-    """The application of all pages, each under `/qa`."""
+def make_site(bench: Bench, worker: Worker, database: Database) -> ASGIApp:
+    """The application of all pages, each under `/qa`, over the journal's database."""
     pages = Pages(PLACES)
-    desk = Desk(bench, worker, Gate(bench.keys, Sessions()), pages)
-    routes = [Route("/qa/static/{name}", pages.static), *_sign_in(desk), _overview(desk)]
+    desk = Desk(bench, worker, Gate(bench.keys, Sessions()), pages, database)
+    own = [Route("/qa/static/{name}", pages.static), *_sign_in(desk), _overview(desk)]
+    routes = [*own, *ConfusionPages(desk).routes(), *ReviewPages(desk).routes()]
     return Starlette(
         routes=routes,
         middleware=[Middleware(Shielded)],

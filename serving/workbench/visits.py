@@ -1,20 +1,43 @@
 """A request of somebody who is signed in, and what stands between the network and a page: place, session, token."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import quote, urlencode
 
+from sqlalchemy import Connection
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from serving.journal.database import Database
+from serving.journal.faults import EntryRefusedError, StoreDownError
 from serving.workbench.access import Gate, Reader, SignInError, check_token, read_form
 from serving.workbench.bench import Bench
 from serving.workbench.pages import Pages
 from serving.workbench.worker import Worker
 
+Found = TypeVar("Found")
 HOME, LOGIN = "/qa", "/qa/login"
 FORM_PARTS = "HX-Request"
 """htmx says by this header that it asks for a part of a page."""
+
+
+@contextmanager
+def _journal_faults() -> Iterator[None]:
+    try:
+        yield
+    except StoreDownError as error:
+        raise HTTPException(
+            503,
+            f"The journal cannot be asked: its database answers {error.code}. Wanted: one that can. What is on the "
+            "page stays; try it again in a moment. The server's log says the same.",
+        ) from None
+    except EntryRefusedError as error:
+        raise HTTPException(
+            422, f"Nothing was kept: the journal's database answers {error.code}. Wanted: other values. Correct them."
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +48,25 @@ class Desk:
     worker: Worker
     gate: Gate
     pages: Pages
+    database: Database
+
+    async def read(self, function: Callable[[Connection], Found]) -> Found:
+        """What `function` finds in the journal.
+
+        Raises:
+            HTTPException: 503 when the journal cannot be asked.
+        """
+        with _journal_faults():
+            return await self.worker.run(lambda: self.database.read(function))
+
+    async def write(self, function: Callable[[Connection], Found]) -> Found:
+        """What `function` makes of the journal; all that it writes is kept, or nothing.
+
+        Raises:
+            HTTPException: 503 when the journal cannot be written to now, 422 when it never takes this.
+        """
+        with _journal_faults():
+            return await self.worker.run(lambda: self.database.write(function))
 
 
 @dataclass(frozen=True, slots=True)

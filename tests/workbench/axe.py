@@ -1,5 +1,6 @@
 """What axe-core finds on a page, by the rules of WCAG 2.2 up to level AA."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from axe_playwright_python.sync_playwright import Axe
@@ -16,3 +17,13 @@ def violations(page: "Page") -> list[str]:
     """Each broken rule with the first elements that break it; a page that is as it should be has none."""
     found: list[dict[str, Any]] = Axe().run(page, options=RULES).response["violations"]
     return [f"{each['id']}: {[node['target'] for node in each['nodes'][:3]]}" for each in found]
+
+
+def looks(page: "Page") -> Iterator[None]:
+    """Shows a page in every way that it must be fit for: on a desk and on a phone, by day and by night."""
+    for width, height in ((1280, 900), (390, 844)):
+        page.set_viewport_size({"width": width, "height": height})
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, scheme
+            yield

@@ -1,0 +1,202 @@
+"""The review queue without a browser: which posts come, what is kept of a reading, and who may look for an original."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from serving.journal.database import Database
+from serving.journal.faults import StoreDownError
+from serving.journal.queries import KeptPost
+from serving.journal.reviews import Agreement, new_id
+from serving.journal.unmaskings import unmaskings
+from serving.workbench.review.queues import agreed_by_route
+from tests.workbench.conftest import Bench
+from tests.workbench.decisions import TEXTS, journal_of, judge, label, said
+from tests.workbench.signing import sign_in, token_for
+
+PATH = "/qa/review"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = journal_of(f"sqlite:///{tmp_path}/journal.db")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def client(bench: Bench) -> Iterator[TestClient]:
+    with bench() as client:
+        sign_in(client, "Ada")
+        yield client
+
+
+@pytest.fixture
+def posts(client: TestClient, database: Database) -> list[KeptPost]:
+    return judge(client, database)
+
+
+def send(client: TestClient, path: str, **form: str) -> Any:
+    return client.post(f"{PATH}/{path}", data={"csrf": token_for(client), **form})
+
+
+def read(client: TestClient, post: KeptPost, **form: str) -> Any:
+    labels = {"verdict": "label", "route": "simple", "intent": "praise"}
+    return send(client, "readings", **{"id": new_id(), "prediction_id": post.prediction_id, **labels, **form})
+
+
+def queued(client: TestClient, name: str) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = client.get(f"{PATH}/next", params={"queue": name}).json()["posts"]
+    return found
+
+
+def test_posts_come_masked_and_without_what_the_model_said(client: TestClient, posts: list[KeptPost]) -> None:
+    found = queued(client, "newest")
+    assert len(found) == len(TEXTS)
+    assert set(found[0]) == {"prediction_id", "text", "context", "platform", "lang", "received_at"}
+    assert any("[phone]" in post["text"] for post in found)
+    assert not any("7946" in post["text"] for post in found)
+
+
+def test_each_queue_holds_what_it_is_for(client: TestClient, database: Database, posts: list[KeptPost]) -> None:
+    by_id = {post.prediction_id: post for post in posts}
+    automatic = {post["prediction_id"] for post in queued(client, "automatic")}
+    assert automatic == {key for key, post in by_id.items() if post.action in ("auto_answer", "no_reply")} != set()
+    uncertain = [by_id[post["prediction_id"]].confidence for post in queued(client, "uncertain")]
+    assert uncertain == sorted(uncertain)
+    assert queued(client, "second") == []
+    label(database, posts[0], "Ben", "simple", "praise")
+    assert [post["prediction_id"] for post in queued(client, "second")] == [posts[0].prediction_id]
+    assert client.get(f"{PATH}/next", params={"queue": "none"}).status_code == 404
+    assert client.get(PATH, params={"queue": "none"}).status_code == 404
+
+
+def test_a_reading_is_kept_under_the_readers_name_and_tells_what_the_model_said(
+    client: TestClient, database: Database, posts: list[KeptPost]
+) -> None:
+    kept = read(client, posts[0], route="sensitive", intent="privacy_data").json()
+    assert kept["model"] == {"route": posts[0].route, "intent": posts[0].intent, "action": posts[0].action}
+    (review,) = said(database)
+    assert (review.reader, review.route, review.intent) == ("Ada", "sensitive", "privacy_data")
+    assert posts[0].prediction_id not in {post["prediction_id"] for post in queued(client, "newest")}
+    assert "You have read <strong>1</strong> today" in client.get(PATH).text
+
+
+def test_what_is_sent_twice_is_kept_once(client: TestClient, database: Database, posts: list[KeptPost]) -> None:
+    one = new_id()
+    assert read(client, posts[0], id=one).status_code == read(client, posts[0], id=one).status_code == 200
+    assert [review.id for review in said(database)] == [one]
+
+
+@pytest.mark.parametrize("verdict", ["skip", "cannot_tell"])
+def test_a_post_can_be_skipped_or_be_beyond_telling(
+    client: TestClient, database: Database, posts: list[KeptPost], verdict: str
+) -> None:
+    assert read(client, posts[0], verdict=verdict, route="", intent="").status_code == 200
+    assert [review.verdict for review in said(database)] == [verdict]
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ({"id": "1"}, "its id is"),
+        ({"verdict": "withdrawn"}, "its verdict is"),
+        ({"route": "urgent"}, "its labels are"),
+        ({"intent": "no_such_intent"}, "its labels are"),
+        ({"intent": ""}, "cannot be kept"),
+        ({"verdict": "skip"}, "cannot be kept"),
+    ],
+)
+def test_a_reading_that_is_none_is_refused(
+    client: TestClient, database: Database, posts: list[KeptPost], form: dict[str, str], words: str
+) -> None:
+    answer = read(client, posts[0], **form)
+    assert answer.status_code == 422
+    assert words in answer.text
+    assert said(database) == []
+
+
+def test_a_reading_of_a_post_that_is_gone_is_not_kept(client: TestClient, database: Database) -> None:
+    answer = send(
+        client, "readings", id=new_id(), prediction_id=new_id(), verdict="label", route="simple", intent="praise"
+    )
+    assert answer.status_code == 404
+    assert said(database) == []
+
+
+def test_undo_takes_back_ones_own_reading_and_brings_the_post_again(
+    client: TestClient, database: Database, posts: list[KeptPost]
+) -> None:
+    label(database, posts[1], "Ben", "simple", "praise")
+    one = new_id()
+    read(client, posts[0], id=one)
+    again = send(client, "withdrawals").json()
+    assert again["post"]["prediction_id"] == posts[0].prediction_id
+    assert [review.reader for review in said(database)] == ["Ben"]
+    assert send(client, "withdrawals", id=one).status_code == 200  # sent again: nothing more happens
+    (bens,) = said(database)
+    send(client, "withdrawals", id=bens.id)
+    assert said(database) == [bens]
+    assert send(client, "withdrawals").json() == {"withdrawn": True, "post": None}
+
+
+def test_the_page_says_how_much_more_to_read(client: TestClient, database: Database, posts: list[KeptPost]) -> None:
+    assert "Read 299 without an error to show under 1%" in client.get(PATH).text
+    automatic = next(post for post in posts if post.action == "auto_answer")
+    read(client, automatic)
+    assert "0 of 1 automatic answers wrong" in client.get(f"{PATH}/progress").text
+    assert "Read 298 more without an error" in client.get(PATH).text
+    label(database, automatic, "Ben", "sensitive", "privacy_data")
+    assert "1 of 2 automatic answers wrong" in client.get(PATH).text
+
+
+def test_readers_are_told_how_far_they_agree(client: TestClient, database: Database, posts: list[KeptPost]) -> None:
+    assert "No post of the last 30 days has two readers yet" in client.get(PATH).text
+    label(database, posts[0], "Ada", "simple", "praise")
+    label(database, posts[0], "Ben", "complex", "praise")
+    assert "pairs with it" in client.get(PATH).text
+    rows = agreed_by_route([Agreement("simple", "simple", 3), Agreement("complex", "simple", 1)])
+    assert [(row.route, row.pairs, row.same) for row in rows][:2] == [("simple", 4, 3), ("complex", 1, 0)]
+
+
+def test_an_original_is_looked_for_by_scope_with_a_reason_that_is_kept(
+    bench: Bench, database: Database, keys_file: Path, tmp_path: Path
+) -> None:
+    with bench() as open_client:
+        post = judge(open_client, database)[-1]
+    with bench(api_keys_file=keys_file) as client:
+        sign_in(client, "key of ben")
+        assert "Find the original" not in client.get(PATH).text
+        refused = send(client, "unmaskings", prediction_id=post.prediction_id, reason="complaint 17")
+        assert refused.status_code == 403
+        assert "lacks the scope unmask" in refused.text
+        sign_in(client, "key of ada")
+        assert send(client, "unmaskings", prediction_id=post.prediction_id, reason=" ").status_code == 422
+        found = send(client, "unmaskings", prediction_id=post.prediction_id, reason="complaint 17")
+        assert found.json() == {"post_id": post.post_id} == {"post_id": "crm-0"}
+        assert send(client, "unmaskings", prediction_id=new_id(), reason="complaint 17").status_code == 404
+    (kept,) = database.read(unmaskings)
+    assert (kept.reader, kept.reason, kept.prediction_id) == ("ada", "complaint 17", post.prediction_id)
+
+
+def test_a_journal_that_is_away_is_said_and_nothing_is_lost_by_halves(
+    client: TestClient, posts: list[KeptPost], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise StoreDownError("SQLITE_FULL")
+
+    monkeypatch.setattr(Database, "write", away)
+    answer = read(client, posts[0])
+    assert answer.status_code == 503
+    assert "its database answers SQLITE_FULL" in answer.text
+
+
+def test_the_guide_lies_beside_the_posts_where_there_is_one(bench: Bench, tmp_path: Path) -> None:
+    with bench(qa_posts=tmp_path) as client:
+        sign_in(client, "Ada")
+        assert "There is no guide at" in client.get(PATH).text
+        (tmp_path / "labelling-guide.md").write_text("Grief is <sensitive>.")
+        assert "Grief is &lt;sensitive&gt;." in client.get(PATH).text
