@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, Select, case, func, literal, select, tuple_
 
+from data.taxonomy import Route
 from models.policy import Facts
 from serving.journal.facets import ms_of
 from serving.journal.filter import Filter, conditions
@@ -80,6 +81,17 @@ class ReviewedPost:
     post: KeptPost
     facts: Facts
     readings: tuple[Reading, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPost:
+    """A decision with all that a policy needs to decide it anew; `text` is masked."""
+
+    prediction_id: str
+    text: str
+    routes: dict[Route, float]
+    intents: dict[str, float]
+    facts: Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +251,18 @@ def reviewed_posts(connection: Connection, wanted: Filter, *, most: int = 20_000
     return tuple(
         ReviewedPost(_post(row), FACTS.validate_json(row["facts"]), tuple(readings[row["prediction_id"]]))
         for row in rows
+    )
+
+
+def scored_posts(connection: Connection, wanted: Filter, *, most: int) -> tuple[ScoredPost, ...]:
+    """At most so many posts, a sample drawn at random from all that are meant, the same at each call."""
+    columns = DECISIONS.c["prediction_id", "text", "routes", "intents", "facts"]
+    joined = FACETS.join(DECISIONS, DECISIONS.c.prediction_id == FACETS.c.prediction_id)
+    asked = select(*columns).select_from(joined).where(*conditions(wanted))
+    found = connection.execute(asked.order_by(FACETS.c.lot, FACETS.c.prediction_id).limit(most))
+    return tuple(
+        ScoredPost(prediction_id, text, json.loads(routes), json.loads(intents), FACTS.validate_json(facts))
+        for prediction_id, text, routes, intents, facts in found
     )
 
 

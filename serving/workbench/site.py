@@ -16,9 +16,12 @@ from serving.journal.database import Database
 from serving.workbench.access import Gate, SignInError, check_token, read_form
 from serving.workbench.bench import Bench
 from serving.workbench.confusion.page import ConfusionPages
+from serving.workbench.confusion.scorings import Scorings
+from serving.workbench.confusion.sources import Shelf
 from serving.workbench.pages import Pages, Place, Shielded
 from serving.workbench.review.page import ReviewPages
 from serving.workbench.sessions import Session, Sessions
+from serving.workbench.thresholds.page import ThresholdPages
 from serving.workbench.visits import FORM_PARTS, HOME, LOGIN, Desk, Visit, for_readers, safe_target
 from serving.workbench.worker import Worker
 
@@ -27,6 +30,7 @@ PLACES = (
     Place("/qa", "Overview", "h", "what is in service, and the way to everything else"),
     Place("/qa/confusion", "Confusion", "c", "what a bundle takes for what, down to each post"),
     Place("/qa/review", "Review", "r", "posts to read next, one key a label"),
+    Place("/qa/thresholds", "Thresholds", "t", "what a risk budget comes to, and who approved it"),
 )
 _TITLES = {403: "Not allowed", 404: "No such page", 405: "Not here", 413: "Too large", 503: "Not ready"}
 _WORDS = {
@@ -134,7 +138,10 @@ def make_site(bench: Bench, worker: Worker, database: Database) -> ASGIApp:
     pages = Pages(PLACES)
     desk = Desk(bench, worker, Gate(bench.keys, Sessions()), pages, database)
     own = [Route("/qa/static/{name}", pages.static), *_sign_in(desk), _overview(desk)]
-    routes = [*own, *ConfusionPages(desk).routes(), *ReviewPages(desk).routes()]
+    shelf = Shelf(bench.settings, bench.service, database)
+    scorings = Scorings(shelf, worker)
+    confusion, thresholds = ConfusionPages(desk, shelf, scorings), ThresholdPages(desk, shelf, scorings)
+    routes = [*own, *confusion.routes(), *ReviewPages(desk).routes(), *thresholds.routes()]
     return Starlette(
         routes=routes,
         middleware=[Middleware(Shielded)],

@@ -71,10 +71,10 @@ def _missing(error: SourceError) -> HTTPException:
 class ConfusionPages:
     """The pages over one store of scorings."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, shelf: Shelf, scorings: Scorings) -> None:
         self._desk = desk
-        self._shelf = Shelf(desk.bench.settings, desk.bench.service, desk.database)
-        self._scorings = Scorings(self._shelf, desk.worker)
+        self._shelf = shelf
+        self._scorings = scorings
 
     def routes(self) -> list[Route]:
         """All addresses."""

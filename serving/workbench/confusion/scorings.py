@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from data.fingerprint import fingerprint
+from data.grouping import group
 from data.post import LabelledPost
 from data.rejects import SourceError
 from data.rendering import Rendered
 from data.splits import SplitsError
-from evaluation.predictions import Predictions, group_numbers, tabulate
+from evaluation.predictions import Predictions, tabulate
 from evaluation.report.cases import Case, cases_of
 from evaluation.slices import DIMENSIONS
 from evaluation.summary import Summary
@@ -99,7 +100,7 @@ def _again(predictor: Predictor, read: Sequence[tuple[Rendered, Facts]]) -> list
 def _finish(
     key: Key, predictor: Predictor, posts: tuple[LabelledPost, ...], scores: list[Scores], ceiling: Ceiling | None
 ) -> Scored:
-    predictions = tabulate(posts, scores, group_numbers(posts), predictor.bundle.taxonomy)
+    predictions = tabulate(posts, scores, group(posts).numbers, predictor.bundle.taxonomy)
     return Scored(
         bundle=key[0],
         posts=key[1],

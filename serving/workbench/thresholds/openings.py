@@ -1,0 +1,76 @@
+"""What the threshold desk is opened with: the bundle's scores on the two parts that prove, and a sample of the journal.
+
+Opened once for a bundle and its policy, and kept: a move of a slider then decides no post anew.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection
+
+from evaluation.workbench.desk import Desk as Scale
+from evaluation.workbench.desk import JournalRow, JournalSample, open_desk, read_journal
+from models.policy import Policy
+from serving.journal.database import Database
+from serving.journal.filter import Filter
+from serving.journal.queries import ScoredPost, scored_posts
+from serving.workbench.confusion.scorings import Key, Scored, Scorings
+from serving.workbench.confusion.sources import IN_SERVICE, Shelf
+
+PARTS = ("development", "calibration")
+"""The one chooses the path of thresholds, the other proves them (docs/evaluation.md)."""
+MOST_ROWS = 5_000
+"""Of the journal: a share of 10 % is known to within a point, and reading them takes under a second."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opening:
+    """A desk with what it was opened with. `days` is how far back the journal's rows reach."""
+
+    scale: Scale
+    calibration: Scored
+    sample: JournalSample
+    rows: tuple[ScoredPost, ...]
+    days: int
+    in_force: Policy
+
+
+def keys_of(shelf: Shelf) -> tuple[Key, ...]:
+    """The scorings that a desk needs, empty where the labelled posts have no splits."""
+    offered = {each.part: each.name for each in shelf.sets() if each.part}
+    return tuple((IN_SERVICE, offered[part]) for part in PARTS if part in offered)
+
+
+def rows_since(connection: Connection, model_version: str, days: int) -> tuple[ScoredPost, ...]:
+    """A random sample of what that model decided in so many days."""
+    wanted = Filter(since=datetime.now(UTC) - timedelta(days=days), models=(model_version,))
+    return scored_posts(connection, wanted, most=MOST_ROWS)
+
+
+class Openings:
+    """The desk that was opened last: one bundle is in service at a time. For the pages' own thread."""
+
+    def __init__(self, scorings: Scorings, database: Database) -> None:
+        self._scorings = scorings
+        self._database = database
+        self._kept: tuple[Scored, Scored, int, Opening] | None = None
+
+    def open(self, development: Scored, calibration: Scored, days: int, *, anew: bool) -> Opening:
+        """The desk for these scores; the journal is read again where another span is asked for, or `anew`.
+
+        Raises:
+            ValueError: when the two parts share a post, or one is empty.
+            StoreDownError: when the journal cannot be asked.
+        """
+        same = self._kept is not None and self._kept[:3] == (development, calibration, days)
+        if self._kept is not None and same and not anew:
+            return self._kept[3]
+        policy = calibration.policy
+        rows = self._database.read(rows_since, calibration.model_version, days)
+        scale = open_desk(development.predictions, calibration.predictions, policy)
+        known = set(calibration.predictions.taxonomy.names)
+        fit = tuple(row for row in rows if set(row.intents) == known)
+        sample = read_journal([JournalRow(row.routes, row.intents, row.facts) for row in fit], scale)
+        opening = Opening(scale, calibration, sample, fit, days, policy)
+        self._kept = (development, calibration, days, opening)
+        return opening

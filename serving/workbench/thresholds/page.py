@@ -1,0 +1,250 @@
+"""The addresses of the threshold desk: the page, what a budget comes to, and the versions that people propose.
+
+A version is computed here again from the budget that was proposed, never taken from a form: what is saved is what
+evaluation proves.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import Connection
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from data.rejects import SourceError
+from evaluation.workbench.costs import Costs, Prices, costs
+from evaluation.workbench.desk import Setting, Trial, set_budget, try_setting
+from models.policy import RiskBudget
+from serving.journal.faults import StoreDownError
+from serving.journal.policies import (
+    PolicyStepError,
+    PolicyVersion,
+    approve_policy,
+    policy_versions,
+    propose_policy,
+    reject_policy,
+)
+from serving.workbench.confusion.scorings import Scored, Scorings
+from serving.workbench.confusion.sources import Shelf
+from serving.workbench.thresholds.openings import Opening, Openings, keys_of
+from serving.workbench.visits import Desk, Visit, for_readers
+
+PATH = "/qa/thresholds"
+SPANS_DAYS = (1, 7, 30)
+SHOWN_CHANGES = 25
+"""Of each kind, the worst first; the counts are of all."""
+_BUDGETS = ("leak_sensitive", "leak_influencer", "wrong")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an address asks for: a budget, a span of the journal, prices."""
+
+    budget: RiskBudget
+    days: int
+    prices: Prices
+
+
+def _number(source: Mapping[str, str], name: str, default: float) -> float:
+    text = source.get(name, "")
+    try:
+        return float(text) if text else default
+    except ValueError:
+        raise HTTPException(
+            422, f"Nothing was computed: {name} is {text[:40]!r}. Wanted: a number, such as 2.5. Correct it."
+        ) from None
+
+
+def _read(source: Mapping[str, str], in_force: RiskBudget) -> Asked:
+    """What is asked for; budgets are percent on the page, and those in force where none is given."""
+    shares = {name: _number(source, name, 100 * getattr(in_force, name)) / 100 for name in _BUDGETS}
+    days = int(_number(source, "days", 7))
+    try:
+        budget = RiskBudget(**shares, confidence=_number(source, "confidence", 100 * in_force.confidence) / 100)
+        prices = Prices(_number(source, "phone", 7.0), _number(source, "social", 1.0))
+    except (ValidationError, ValueError):
+        raise HTTPException(
+            422,
+            "Nothing was computed: a budget or a price is out of its range. Wanted: budgets of 0 to 100 %, a proof's "
+            "confidence over 50 and under 100 %, prices of 0 or more. Correct them.",
+        ) from None
+    return Asked(budget, days if days in SPANS_DAYS else 7, prices)
+
+
+def _costs(setting: Setting, trial: Trial | None, prices: Prices) -> Costs:
+    """At the share of the journal where there is any, and the wrong closings that the calibration posts show."""
+    wrong = next(each for each in setting.policy.certificates if each.risk == "wrong")
+    seen = wrong.events / wrong.trials if wrong.trials else 0.0
+    share = trial.automatic_share if trial else setting.automatic_share
+    return costs(share, seen, max(wrong.upper_bound, seen), prices)
+
+
+class ThresholdPages:
+    """The pages over the scorings of the confusion report, and the versions in the journal."""
+
+    def __init__(self, desk: Desk, shelf: Shelf, scorings: Scorings) -> None:
+        self._desk = desk
+        self._shelf = shelf
+        self._scorings = scorings
+        self._openings = Openings(scorings, desk.database)
+
+    def routes(self) -> list[Route]:
+        """All addresses."""
+        readers = partial(for_readers, self._desk)
+        return [
+            Route(PATH, readers(self.show)),
+            Route(f"{PATH}/score", readers(self.score), methods=["POST"]),
+            Route(f"{PATH}/setting", readers(self.setting)),
+            Route(f"{PATH}/proposals", readers(self.propose), methods=["POST"]),
+            Route(f"{PATH}/proposals/{{id}}/{{step}}", readers(self.step), methods=["POST"]),
+            Route(f"{PATH}/versions/{{id}}.json", readers(self.download)),
+        ]
+
+    def _scored(self) -> tuple[Scored, Scored] | None:
+        """The scores of the two parts, `None` where one is not done.
+
+        Raises:
+            SourceError: when a part has gone since.
+        """
+        found = [self._scorings.find(key) for key in keys_of(self._shelf)]
+        done = [each.result for each in found if each is not None and each.result is not None]
+        return (done[0], done[1]) if len(done) == 2 else None
+
+    async def _opened(self, visit: Visit) -> tuple[Asked, Opening]:
+        scored = self._scored()
+        if scored is None:
+            raise HTTPException(
+                409,
+                "The desk is not open: the posts that prove thresholds have not been scored, or the server was started "
+                "again since. Wanted: their scores. Open the page again and let it score them.",
+            )
+        source = visit.form or visit.query
+        asked = _read(source, scored[1].policy.budget)
+        anew = "anew" in source
+        try:
+            return asked, await self._desk.worker.run(self._openings.open, *scored, asked.days, anew=anew)
+        except ValueError as error:
+            raise HTTPException(409, str(error)) from None
+        except StoreDownError as error:
+            raise HTTPException(
+                503,
+                f"The desk is not open: the journal's database answers {error.code}. Wanted: one that can be asked. "
+                "Try it again in a moment.",
+            ) from None
+
+    async def show(self, visit: Visit) -> Response:
+        """The page: the desk where it can be opened, else what is missing; and all versions."""
+        try:
+            scored = self._scored()
+            found = [self._scorings.find(key) for key in keys_of(self._shelf)]
+        except SourceError as error:
+            raise HTTPException(404, str(error)) from None
+        values: dict[str, Any] = {"asked": None, "days": SPANS_DAYS, "versions": await self._versions()}
+        if scored is not None:
+            asked, opening = await self._opened(visit)
+            values |= {"asked": asked, **await self._desk.worker.run(_tried, opening, asked)}
+        return self._desk.pages.show(
+            visit.request,
+            "thresholds.html.j2",
+            visit.reader,
+            keys=keys_of(self._shelf),
+            directory=str(self._desk.bench.settings.qa_posts),
+            scorings=found,
+            **values,
+        )
+
+    async def _versions(self) -> list[PolicyVersion]:
+        """All versions, the newest first."""
+        return list(reversed(await self._desk.read(policy_versions)))
+
+    async def score(self, _: Visit) -> Response:
+        """Begins what is not scored yet."""
+        for key in keys_of(self._shelf):
+            self._scorings.begin(key)
+        return RedirectResponse(PATH, 303)
+
+    async def setting(self, visit: Visit) -> Response:
+        """What a budget comes to, as a part of the page: asked for while a slider moves."""
+        asked, opening = await self._opened(visit)
+        values = await self._desk.worker.run(_tried, opening, asked)
+        return self._desk.pages.show(
+            visit.request, "thresholds-setting.html.j2", visit.reader, asked=asked, versions=[], **values
+        )
+
+    async def propose(self, visit: Visit) -> Response:
+        """Makes a version of what a budget comes to, with its author and reason."""
+        asked, opening = await self._opened(visit)
+        setting = await self._desk.worker.run(set_budget, opening.scale, asked.budget)
+        if not setting.certified:
+            raise HTTPException(
+                409,
+                f"Nothing was proposed: {' '.join(setting.explanations)} Wanted: a budget that can be proven with "
+                "these posts. Move a slider, or label more.",
+            )
+        policy = setting.policy.model_copy(update={"version": visit.form.get("version", "").strip()[:64] or "-"})
+        await self._write(
+            partial(
+                propose_policy,
+                policy=policy,
+                base=opening.in_force,
+                model_version=opening.calibration.model_version,
+                author=visit.reader.name,
+                reason=visit.form.get("reason", "")[:500],
+            )
+        )
+        return RedirectResponse(f"{PATH}#versions", 303)
+
+    async def step(self, visit: Visit) -> Response:
+        """Approves a version of somebody else, or rejects one."""
+        policy_id, step = visit.request.path_params["id"], visit.request.path_params["step"]
+        reason = visit.form.get("reason", "")[:500]
+        if step == "approve":
+            await self._write(lambda each: approve_policy(each, policy_id, by=visit.reader.name, reason=reason))
+        elif step == "reject":
+            await self._write(lambda each: reject_policy(each, policy_id, by=visit.reader.name, reason=reason))
+        else:
+            raise HTTPException(404, f"There is no step {step[:20]!r}. Wanted: approve or reject. Load the page again.")
+        return RedirectResponse(f"{PATH}#versions", 303)
+
+    async def _write(self, function: Callable[[Connection], object]) -> None:
+        try:
+            await self._desk.write(function)
+        except PolicyStepError as error:
+            raise HTTPException(409, str(error)) from None
+
+    async def download(self, visit: Visit) -> Response:
+        """An approved version as the policy file that `SIGNALBOX_POLICY` names."""
+        policy_id = visit.request.path_params["id"]
+        found = next((each for each in await self._versions() if each.id == policy_id), None)
+        if found is None or found.state not in ("approved", "active"):
+            raise HTTPException(
+                404, "There is no approved version of this id. Wanted: one that is. Choose it on the page."
+            )
+        headers = {"content-disposition": f'attachment; filename="policy-{found.id}.json"'}
+        text = json.dumps(found.policy.model_dump(mode="json"), indent=2)
+        return Response(f"{text}\n", media_type="application/json", headers=headers)
+
+
+def _tried(opening: Opening, asked: Asked) -> dict[str, Any]:
+    """What a budget comes to, for the templates."""
+    setting = set_budget(opening.scale, asked.budget)
+    trial = try_setting(opening.sample, setting, most=SHOWN_CHANGES) if opening.rows else None
+    cases = opening.calibration.cases
+    changes = [(change, cases[change.place]) for change in setting.changes[:SHOWN_CHANGES]]
+    journal = [(change, opening.rows[change.place]) for change in trial.changes] if trial else []
+    before = opening.calibration.predictions.decide(opening.in_force)
+    return {
+        "setting": setting,
+        "trial": trial,
+        "changes": changes,
+        "journal": journal,
+        "opening": opening,
+        "share_before": sum(each.closed_by_machine for each in before) / len(before),
+        "costs": _costs(setting, trial, asked.prices),
+        "certificates": list(zip(setting.policy.certificates, setting.explanations, strict=True)),
+    }

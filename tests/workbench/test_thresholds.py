@@ -1,0 +1,165 @@
+"""The threshold desk: what a budget comes to is what evaluation proves, and a version needs two people."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from data.splits import split
+from evaluation.predictions import predict_posts
+from evaluation.thresholds import fit_policy
+from models.policy import Policy, RiskBudget
+from models.predictor import Predictor
+from serving.journal.database import Database
+from tests.workbench.conftest import Bench
+from tests.workbench.decisions import TEXTS, journal_of, judge, until
+from tests.workbench.proving import posts_that_prove, write_proving
+from tests.workbench.signing import sign_in, token_for
+
+PATH = "/qa/thresholds"
+LOOSE = {"leak_sensitive": "15", "leak_influencer": "15", "wrong": "20", "confidence": "90"}
+PROVABLE = RiskBudget(leak_sensitive=0.15, leak_influencer=0.15, wrong=0.2, confidence=0.9)
+
+
+@pytest.fixture(scope="module")
+def posts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of labelled posts with splits, large enough to prove a loose budget."""
+    directory = tmp_path_factory.mktemp("proving")
+    write_proving(directory)
+    return directory
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = journal_of(f"sqlite:///{tmp_path}/journal.db")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def client(bench: Bench, posts: Path) -> Iterator[TestClient]:
+    with bench(qa_posts=posts) as client:
+        sign_in(client, "Ada")
+        yield client
+
+
+def post(client: TestClient, path: str, **form: str) -> Any:
+    return client.post(f"{PATH}/{path}", data={"csrf": token_for(client), **form})
+
+
+def opened(client: TestClient) -> str:
+    """The page with its desk, which is opened where it is not yet."""
+    post(client, "score")
+    return until(lambda: client.get(PATH).text, lambda page: 'id="setting"' in page)
+
+
+def propose(client: TestClient, version: str = "8", **form: str) -> Any:
+    return post(client, "proposals", **{**LOOSE, "version": version, "reason": "fewer calls", **form})
+
+
+def id_of(client: TestClient) -> str:
+    (found,) = set(re.findall(r"/proposals/(\w+)/", client.get(PATH).text))
+    return str(found)
+
+
+def test_without_posts_that_prove_the_page_says_what_is_missing(bench: Bench, tmp_path: Path) -> None:
+    with bench(qa_posts=tmp_path) as client:
+        sign_in(client, "Ada")
+        assert "No posts to prove anything with" in client.get(PATH).text
+
+
+def test_the_desk_opens_once_its_posts_are_scored(client: TestClient) -> None:
+    assert "Not scored yet" in client.get(PATH).text
+    assert client.get(f"{PATH}/setting").status_code == 409
+    assert "What is proven" in opened(client)
+
+
+def test_a_budget_comes_to_what_evaluation_proves(client: TestClient, fake: Predictor, posts: Path) -> None:
+    opened(client)
+    page = client.get(f"{PATH}/setting", params=LOOSE).text
+    parts = split(posts_that_prove(), rules=())
+    development, calibration = (
+        predict_posts(fake, part, progress=False) for part in (parts.part("development"), parts.part("calibration"))
+    )
+    fitted = fit_policy(development, calibration, fake.policy.model_copy(update={"budget": PROVABLE})).policy
+    assert f"simple {fitted.thresholds.simple:.3f}, intent {fitted.thresholds.intent:.3f}" in page
+    closed = [decision.closed_by_machine for decision in calibration.decide(fitted)]
+    assert f'<p class="value">{100 * sum(closed) / len(closed):.1f} %</p>' in page
+
+
+def test_what_cannot_be_proven_is_said_and_not_proposed(client: TestClient) -> None:
+    opened(client)
+    strict = {**LOOSE, "leak_sensitive": "0.5"}
+    assert "This budget cannot be proven with these posts" in client.get(f"{PATH}/setting", params=strict).text
+    refused = propose(client, **strict)
+    assert refused.status_code == 409
+    assert "Nothing was proposed" in refused.text
+    assert "Nobody has proposed a policy yet" in client.get(PATH).text
+
+
+@pytest.mark.parametrize("asked", [{"wrong": "much"}, {"wrong": "120"}, {"confidence": "100"}, {"phone": "-1"}])
+def test_figures_that_are_none_are_refused_in_words(client: TestClient, asked: dict[str, str]) -> None:
+    opened(client)
+    answer = client.get(f"{PATH}/setting", params=asked, headers={"HX-Request": "true"})
+    assert answer.status_code == 422
+    assert "Nothing was computed" in answer.text
+
+
+def test_the_journal_shows_what_would_change(client: TestClient, database: Database) -> None:
+    assert "The model in service has decided nothing in this time" in opened(client)
+    judge(client, database)
+    page = client.get(PATH, params={"anew": "yes", **LOOSE}).text
+    assert f"of {len(TEXTS)} posts change action" in page
+    assert "7946" not in page
+
+
+def test_costs_follow_the_prices(client: TestClient) -> None:
+    opened(client)
+    one, other = (client.get(f"{PATH}/setting", params={**LOOSE, "social": price}).text for price in ("1", "2"))
+    assert "$1,000 without the machine" in one
+    assert "$2,000 without the machine" in other
+
+
+def test_a_version_needs_a_second_person(bench: Bench, posts: Path, keys_file: Path) -> None:
+    with bench(qa_posts=posts, api_keys_file=keys_file) as client:
+        sign_in(client, "key of ada")
+        opened(client)
+        assert propose(client).status_code == 303
+        policy_id = id_of(client)
+        own = post(client, f"proposals/{policy_id}/approve")
+        assert own.status_code == 409
+        assert "another person" in own.text
+        assert client.get(f"{PATH}/versions/{policy_id}.json").status_code == 404
+        sign_in(client, "key of ben")
+        assert "Approve 8" in client.get(PATH).text
+        assert post(client, f"proposals/{policy_id}/approve").status_code == 303
+        page = client.get(PATH).text
+        assert "proposed by ada" in page
+        assert "fewer calls" in page
+        assert "approved by ben" in page
+        policy = Policy.model_validate(client.get(f"{PATH}/versions/{policy_id}.json").json())
+        assert policy.version == "8"
+        assert policy.budget == PROVABLE
+        assert all(each.certified for each in policy.certificates)
+        assert post(client, f"proposals/{policy_id}/reject", reason="too bold").status_code == 303
+        assert "rejected by ben" in client.get(PATH).text
+        assert client.get(f"{PATH}/versions/{policy_id}.json").status_code == 404
+
+
+@pytest.mark.parametrize("form", [{"version": "7"}, {"reason": " "}])
+def test_a_proposal_without_a_reason_or_a_version_of_its_own_is_refused(
+    client: TestClient, form: dict[str, str]
+) -> None:
+    opened(client)
+    assert propose(client, **form).status_code == 409
+
+
+def test_what_is_proposed_is_computed_here_and_not_taken_from_the_form(client: TestClient) -> None:
+    opened(client)
+    propose(client, thresholds=json.dumps({"simple": 0.0}), simple="0.0")
+    assert "thresholds.simple" in client.get(PATH).text
+    assert post(client, f"proposals/{id_of(client)}/activate").status_code == 404
