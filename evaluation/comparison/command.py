@@ -63,7 +63,8 @@ def tell(compared: Compared, html: Path, say: Say) -> None:
     signs = {True: "passed", False: "FAILED", None: "-"}
     for check in compared.checks:
         say(f"{signs[check.passed]:<7} {check.name:<16} {check.words}")
-    say(f"{len(compared.flips)} posts got worse: read them in {html}")
+    worse = len(compared.flips)
+    say(f"{worse} post{'s' if worse != 1 else ''} got worse: read {'them' if worse != 1 else 'it'} in {html}")
 
 
 def compare(arguments: Namespace, load: Load, say: Say) -> Answer:

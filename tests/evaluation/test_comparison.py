@@ -15,10 +15,10 @@ from scipy.stats import binomtest
 
 from data.sources import read_labelled, write_labelled
 from data.splits import split, write_splits
-from data.taxonomy import BUILT_IN
+from data.taxonomy import BUILT_IN, ROUTES
 from evaluation.__main__ import main
 from evaluation.behaviour.capabilities import CasesFile
-from evaluation.comparison.checks import no_worse, run_checks, slice_changes, strictest
+from evaluation.comparison.checks import calibration_error, no_worse, run_checks, slice_changes, strictest
 from evaluation.comparison.latency import measure_latency
 from evaluation.comparison.paired import (
     Difference,
@@ -53,6 +53,23 @@ ROWS: tuple[Row, ...] = (
     ("where is my parcel", "simple", "order_status"),
     ("thanks", "simple", "praise"),
 )
+
+
+def test_honest_probabilities_on_few_posts_are_rarely_shown_to_be_miscalibrated_and_loud_ones_are() -> None:
+    """With 150 posts chance alone makes an error of some 0.08, far over the shipped limit."""
+    limit, draw, drawn = Gate().max_calibration_error, np.random.default_rng(4), drawn_predictions(150, seed=4)
+    shown, loud = list[bool](), list[bool]()
+    for _ in range(60):
+        said = draw.dirichlet([1.0] * len(ROUTES), size=150)
+        true = np.array([draw.choice(len(ROUTES), p=row) for row in said])
+        louder = said**3 / (said**3).sum(axis=1, keepdims=True)
+        for probabilities, found in ((said, shown), (louder, loud)):
+            value, low, high = calibration_error(replace(drawn, routes=true, route_probabilities=probabilities))
+            assert value > limit
+            assert 0 <= low <= value <= high
+            found.append(low > limit)
+    assert np.mean(shown) <= 0.05
+    assert np.mean(loud) >= 0.6  # 0.72 by these draws: so few posts cannot show more
 
 
 @pytest.fixture(scope="module")

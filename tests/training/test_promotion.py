@@ -253,6 +253,9 @@ def test_the_commands_refuse_override_roll_back_and_show_the_ledger(
     assert code == 0
     assert "OVERRIDDEN: the gate was not passed, and Ada promotes all the same: it is a drill" in err
     assert _version(places) == "two"
+    code, _, err = _main(capsys, "promote", *given, "--out", tmp_path / "again")
+    assert (code, (tmp_path / "again").exists()) == (2, False), "the gate is not asked about the champion itself"
+    assert "is the champion already" in err
     code, content, _ = _main(capsys, "rollback", "--champion", places.champion, "--by", "Bo")
     assert (code, _version(places)) == (0, "one")
     code, shown, err = _main(capsys, "ledger", "--champion", places.champion, "--head", content["head"])

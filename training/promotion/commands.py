@@ -21,6 +21,7 @@ from training.promotion.promotion import (
     Evidence,
     Person,
     check_evidence,
+    check_other,
     promote,
     read_evidence,
     roll_back,
@@ -143,6 +144,7 @@ def run_promote(arguments: Namespace, say: Say) -> dict[str, Any]:
     """
     places = Places(arguments.champion)
     _tell_recovery(places, say)
+    check_other(places, arguments.challenger)  # before the gate, which takes a minute
     evidence = _find_evidence(arguments, say)
     person = Person(arguments.by, arguments.reason, arguments.override)
     try:

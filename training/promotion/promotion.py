@@ -91,6 +91,22 @@ def check_evidence(
             )
 
 
+def check_other(places: Places, challenger: Path) -> None:
+    """Nothing, where both are bundles, and not the same one.
+
+    Raises:
+        PromotionError: when there is no champion, or it is this very bundle.
+        BundleError: when one of them is none.
+    """
+    _load_champion(places)
+    after = load_bundle(challenger)
+    if manifest_of(places.champion) == manifest_of(challenger):
+        raise PromotionError(
+            f"Nothing was promoted: {challenger} is the champion already, {after.manifest.model_version}. Wanted "
+            "another bundle. Give its directory."
+        )
+
+
 def promote(places: Places, challenger: Path, evidence: Evidence, person: Person) -> Line:
     """The ledger's line of the promotion that was done.
 
@@ -102,17 +118,13 @@ def promote(places: Places, challenger: Path, evidence: Evidence, person: Person
     with holding(places):
         recover(places)
         read_ledger(places.ledger)
+        check_other(places, challenger)
         before, after = _load_champion(places), load_bundle(challenger)
         found = (manifest_of(places.champion), manifest_of(challenger))
         wanted = (evidence.champion_manifest_sha256, evidence.challenger_manifest_sha256)
         if found != wanted:
             raise PromotionError(
                 f"Nothing was promoted: the gate compared the manifests {wanted}, now there are {found}. Run it again."
-            )
-        if found[0] == found[1]:
-            raise PromotionError(
-                f"Nothing was promoted: {challenger} is the champion already, {after.manifest.model_version}. Wanted "
-                "another bundle. Give its directory."
             )
         if not evidence.passed and person.override is None:
             raise RefusedError(evidence.reasons)
