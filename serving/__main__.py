@@ -119,6 +119,8 @@ def hash_key(arguments: argparse.Namespace) -> int:
 def replay(arguments: argparse.Namespace) -> int:
     """Makes a decision of the journal again. Where all is as it was kept, stdout gets the answer, byte for byte."""
     from models.bundle import BundleError
+    from serving.journal.database import existing_database
+    from serving.journal.policies import find_policy
     from serving.journal.replay import ReplayError, replay
     from serving.journal.store import existing_store
     from serving.loading import load_predictor
@@ -133,8 +135,13 @@ def replay(arguments: argparse.Namespace) -> int:
             "answer that was written and not yet pruned. Correct it, or name another journal with --journal."
         )
         return MISUSE
+    with existing_database(settings) as database:
+        active_then = database.read(find_policy, row["policy_version"], row["model_version"])
     try:
-        again = replay(row, load_predictor(settings))
+        predictor = load_predictor(settings)
+        if active_then is not None and row["policy_version"] != predictor.policy.version:
+            predictor = predictor.under(active_then)  # one that people made in the workbench
+        again = replay(row, predictor)
     except (BundleError, ReplayError) as error:
         _say(str(error))
         return MISUSE

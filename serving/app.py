@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from data.taxonomy import ROUTES
+from models.policy import Policy
 from serving import pages
 from serving.admin import add_admin_routes
 from serving.auth import BEARER, HEADER, KeyRing, Scope, sent_key
@@ -21,6 +22,8 @@ from serving.dialects import add_dialects, error_writer
 from serving.dialects.host import Host
 from serving.direct import DirectRoute
 from serving.door import Door
+from serving.enforcement import Enforcer
+from serving.engine import ServedModel
 from serving.errors import (
     PREDICT_ERRORS,
     AdminClosedError,
@@ -97,6 +100,12 @@ def _http_error_handler(write: ErrorWriter) -> Callable[[Request, Exception], Co
     return answer
 
 
+def _source_of(policy: Policy, model: ServedModel) -> str:
+    if policy is not model.own_policy:
+        return "workbench"
+    return "bundle" if policy is model.predictor.bundle.policy else "override"
+
+
 def _model_answer(lineup: Lineup, settings: Settings) -> ModelResponse:
     model = lineup.champion
     manifest, policy = model.predictor.bundle.manifest, model.predictor.policy
@@ -110,7 +119,7 @@ def _model_answer(lineup: Lineup, settings: Settings) -> ModelResponse:
         data_fingerprint=manifest.data_fingerprint,
         files=manifest.files,
         labels=LabelsAnswer(route=ROUTES, intent=taxonomy.names),
-        policy_source="bundle" if policy is model.predictor.bundle.policy else "override",
+        policy_source=_source_of(policy, model),
         thresholds=policy.thresholds,
         budget=policy.budget,
         certificates=policy.certificates,
@@ -250,7 +259,8 @@ def create_app(
     quotas = Quotas(settings.rate_limit_posts_per_minute)
     journal = make_journal(settings, metrics)
     brake = make_brake(settings, metrics)
-    rules = make_rules(settings, metrics, lambda: brake.objection)
+    enforcer = Enforcer()
+    rules = make_rules(settings, metrics, enforcer, lambda: brake.objection)
     service = Service(settings, metrics, journal, rules)
     changeover = Changeover(service, settings, metrics, load_bundle)
     write = error_writer(settings.dialects)
@@ -258,6 +268,7 @@ def create_app(
     async def begin() -> None:
         await service.start(load)
         journal.start()  # only now, so that nothing it loads delays the model
+        enforcer.start(changeover)
         rules.start()
         brake.start()
 
@@ -310,5 +321,5 @@ def create_app(
     if tracer is not None:
         app.add_middleware(Tracing, tracer=tracer)  # the outermost
     app.state.service, app.state.changeover, app.state.metrics = service, changeover, metrics
-    app.state.brake = brake
+    app.state.brake, app.state.rules = brake, rules
     return app

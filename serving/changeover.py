@@ -1,22 +1,25 @@
 """Changing the models in service while they answer: load, verify, warm, compare, swap; promote, retire, go back.
 
 One change at a time. Everything that can fail is done beside the lineup in service, which is swapped as one value at
-the very end, or not at all. Every change is logged with who asked for it, and counted.
+the very end, or not at all. Every change is logged with who asked for it, and counted. Whoever is champion decides by
+the policy that people made active for that model, where there is one, else by the one it was loaded with.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from data.post import Post
 from models.bundle import BundleError
 from models.guards import Guards
+from models.policy import Policy, PolicyError
 from models.predictor import Predictor
 from serving.check import failures
 from serving.engine import ServedModel
-from serving.errors import ApiError, BundleRefusedError, ReloadRunningError
+from serving.errors import ApiError, BundleRefusedError, LineupConflictError, ReloadRunningError
 from serving.lineup import Challenger, Lineup, Tally, verdict_of
 from serving.loading import load_predictor, reload_directory
 from serving.logs import fault_of
@@ -25,6 +28,16 @@ from serving.metrics import Change, Metrics
 from serving.service import Service
 from serving.settings import Settings, SettingsError
 from serving.wire import CANARY_SHARE, GoldenAnswer, GoldenDifference, ReloadRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Enforced:
+    """A policy that people made active for one model, and who did."""
+
+    policy: Policy
+    model_version: str
+    by: str
+
 
 BundleLoader = Callable[[Path, Guards], Predictor]
 """Loads the bundle of a directory, with a language model that is in memory already."""
@@ -77,6 +90,7 @@ class Changeover:
         self._metrics = metrics
         self._load = load or (lambda directory, guards: load_predictor(settings, directory, guards))
         self._loading = False
+        self._active: Enforced | None = None
 
     @contextmanager
     def _alone(self) -> Iterator[Lineup]:
@@ -89,7 +103,39 @@ class Changeover:
         finally:
             self._loading = False
 
+    def _ruled(self, lineup: Lineup) -> Lineup:
+        """The lineup whose champion decides by the policy that is active for it, or by its own where none is."""
+        champion, active = lineup.champion, self._active
+        mine = active is not None and active.model_version == champion.versions.model
+        return lineup.deciding_by(active.policy if active and mine else champion.own_policy)
+
+    def enforce(self, active: Enforced | None) -> None:
+        """Nothing; from now on champions of that model decide by that policy, and all others by their own.
+
+        A bundle that is being loaded meanwhile is put under it once it is there.
+
+        Raises:
+            NotReadyError: while no model is in service.
+            PolicyError: when the champion cannot decide by it. What was in force goes on.
+        """
+        before, known = self._service.lineup(), self._active
+        self._active = active
+        try:
+            after = self._ruled(before)
+        except PolicyError:
+            self._active = known
+            raise
+        if after is not before:
+            self._change("policy", before, after, active.by if active else "the journal")
+
     def _swap(self, change: Change, before: Lineup, after: Lineup, by: str) -> Lineup:
+        try:
+            ruled = self._ruled(after)
+        except PolicyError as error:
+            raise LineupConflictError(f"{error} The models in service were not changed.") from None
+        return self._change(change, before, ruled, by)
+
+    def _change(self, change: Change, before: Lineup, after: Lineup, by: str) -> Lineup:
         self._service.change(after)
         self._metrics.observe_change(change)
         names = {"from": before.named(), "to": after.named()}

@@ -7,11 +7,13 @@ models.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from threading import Lock
 from weakref import WeakSet
 
 from data.post import Author, Post
+from models.policy import Policy, PolicyError
 from models.predictor import Prediction, Predictor, Stage
 from serving.answers import answer
 from serving.cache import Cache
@@ -25,7 +27,7 @@ from serving.scheduler import Scheduler
 from serving.timing import Timing
 from serving.wire import Versions
 
-__all__ = ["Engine", "ServedModel", "Then", "versions_of"]
+__all__ = ["Engine", "ServedModel", "Then", "under", "versions_of"]
 Then = Callable[[list[Prediction]], None]
 LOG = logging.getLogger("signalbox.engine")
 
@@ -67,6 +69,22 @@ def _measure(predictor: Predictor, post: Post) -> tuple[int, float]:
         (found,) = predictor.predict([post], observe)
         answer(post, found, prediction_id="", policy=predictor.policy, versions=versions_of(predictor))
     return found.tokens, min(taken_s)
+
+
+def under(model: ServedModel, policy: Policy) -> ServedModel:
+    """The same model, warm as it is, deciding by another policy; its cache holds scores, which no policy changes.
+
+    Raises:
+        PolicyError: when the policy names an intent that the model does not know, or has the version of the model's own
+            policy and says something else, since answers name nothing but the version.
+    """
+    if policy.version == model.own_policy.version and policy != model.own_policy:
+        raise PolicyError(
+            f"Policy version {policy.version} was not put in force: the model's own policy has that version and says "
+            "something else. Wanted: a version of its own. Propose it anew under another name."
+        )
+    predictor = model.predictor.under(policy)
+    return replace(model, predictor=predictor, versions=versions_of(predictor))
 
 
 def _overloaded(error: RefusedError) -> OverloadedError:
@@ -137,7 +155,7 @@ class Engine:
         short, long = (_measure(predictor, post) for post in WARM_UP_POSTS)
         cache = Cache(self._cache_posts, self._metrics.observe_eviction)
         self._caches.add(cache)
-        return ServedModel(predictor, versions_of(predictor), CostModel(short, long), cache)
+        return ServedModel(predictor, versions_of(predictor), CostModel(short, long), cache, predictor.policy)
 
     def _until_s(self, deadline_s: float) -> float:
         """A time of the running loop's clock as one of the scheduler's."""

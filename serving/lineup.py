@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from threading import Lock
 
 from data.post import Post
+from models.policy import Policy
 from models.predictor import Prediction
-from serving.engine import ServedModel
+from serving.engine import ServedModel, under
 from serving.errors import LineupConflictError
 from serving.metrics import Metrics
 from serving.wire import (
@@ -207,6 +208,17 @@ class Lineup:
         """The lineup with `model` as champion and the old champion to go back to."""
         challenger = self.challenger and replace(self.challenger, tally=self.challenger.tally.anew())
         return Lineup(model, self.champion, challenger)
+
+    def deciding_by(self, policy: Policy) -> "Lineup":
+        """The lineup whose champion decides by `policy`; the model to go back to stays the one before it.
+
+        Raises:
+            PolicyError: when the champion cannot.
+        """
+        if policy == self.champion.predictor.policy:
+            return self
+        challenger = self.challenger and replace(self.challenger, tally=self.challenger.tally.anew())
+        return replace(self, champion=under(self.champion, policy), challenger=challenger)
 
     def trying(self, challenger: Challenger) -> "Lineup":
         """The lineup with another challenger, or its first."""

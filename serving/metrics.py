@@ -34,7 +34,7 @@ from serving.wire import (
 ServingStage = Literal["queue", "render", "tokenize", "infer", "guard", "decide"]
 SERVING_STAGES: tuple[ServingStage, ...] = ("queue", *STAGES)
 ConnectionCode = Literal["bad_http", "head_timeout", "head_too_large", "too_many_connections"]
-Change = Literal["reload", "promote", "rollback", "retire"]
+Change = Literal["reload", "promote", "rollback", "retire", "policy"]
 CHANGES: tuple[Change, ...] = get_args(Change)
 UNMATCHED = "unmatched"
 """The one route label of all paths that are not ours: a scanner must not make a series for each."""

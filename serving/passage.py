@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Any
 
 from data.post import Post
-from models.policy import Facts
+from models.policy import Facts, Policy
 from models.predictor import Prediction, Predictor, Probabilities, ReadPost
 from serving.cache import Cache, Found, Inference, Key, key_of
 from serving.costs import CostModel
@@ -34,12 +34,16 @@ Boarded = list[tuple[Key, Probabilities | Inference]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServedModel:
-    """One loaded, verified, warmed bundle, with what belongs to it alone. Made by `Engine.warm`."""
+    """One loaded, verified, warmed bundle, with what belongs to it alone. Made by `Engine.warm`.
+
+    `own_policy` is the one it was loaded with; `serving.engine.under` puts it under another.
+    """
 
     predictor: Predictor
     versions: Versions
     costs: CostModel
     cache: Cache
+    own_policy: Policy
 
 
 def raise_fault(tasks: Iterable[Task[Any]]) -> None:

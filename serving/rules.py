@@ -25,6 +25,7 @@ from serving.wire import RulesAnswer, RulesState
 
 if TYPE_CHECKING:
     from serving.journal.database import Database
+    from serving.journal.policies import PolicyVersion
     from serving.journal.rules import Rule
 
 READ_EVERY_S = 2.0
@@ -168,8 +169,15 @@ class ReadRules:
         self._readable, self._state = True, "ok"
 
 
-def make_rules(settings: Settings, metrics: Metrics, brake: Callable[[], str | None] = lambda: None) -> Rules:
+def make_rules(
+    settings: Settings,
+    metrics: Metrics,
+    put_in_force: Callable[["PolicyVersion | None"], None],
+    brake: Callable[[], str | None] = lambda: None,
+) -> Rules:
     """The rules of the journal that the settings name, not yet read. While `brake` gives a cause, nothing is answered.
+
+    Before the rules the active policy is read, and where it is another than before, `put_in_force` is told.
 
     Raises:
         SettingsError: when they name none.
@@ -186,11 +194,18 @@ def make_rules(settings: Settings, metrics: Metrics, brake: Callable[[], str | N
 
         return Database(address)
 
+    enforced: list[str | None] = [None]
+
     def read() -> "tuple[Rule, ...]":
         if address.path and not address.path.exists():
             return ()  # the journal's thread makes it; who has no journal has no rules
+        from serving.journal.policies import active_id, active_policy
         from serving.journal.rules import standing_rules
 
+        active = database().read(active_id)
+        if active != enforced[0]:
+            put_in_force(database().read(active_policy))
+            enforced[0] = active
         return database().read(standing_rules)
 
     def let_go() -> None:

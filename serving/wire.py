@@ -244,7 +244,10 @@ class ModelResponse(_Answer):
     data_fingerprint: str
     files: dict[str, str] = Field(description="SHA-256 of every file of the bundle, as verified at the start")
     labels: LabelsAnswer
-    policy_source: str = Field(description="`bundle`, or `override` where a policy file replaced the bundle's own")
+    policy_source: str = Field(
+        description="`bundle`, `override` where a policy file replaced the bundle's own, or `workbench` where people "
+        "put a version in force"
+    )
     thresholds: Thresholds
     budget: RiskBudget
     certificates: tuple[Certificate, ...] = Field(description="What was proven of the thresholds, and what was not")

@@ -212,6 +212,24 @@ def policy_versions(connection: Connection) -> tuple[PolicyVersion, ...]:
     return _versions(connection)
 
 
+def active_id(connection: Connection) -> str | None:
+    """The id of the version that holds. Cheap, and locks nothing: it may be asked again and again."""
+    last = select(func.max(POLICY_EVENTS.c.place)).group_by(POLICY_EVENTS.c.policy_id)
+    found = select(POLICY_EVENTS.c.policy_id).where(POLICY_EVENTS.c.place.in_(last), POLICY_EVENTS.c.state == "active")
+    return connection.execute(found).scalar()
+
+
 def active_policy(connection: Connection) -> PolicyVersion | None:
     """The version that holds, `None` where the bundle's own policy or the policy file does."""
-    return next((each for each in policy_versions(connection) if each.state == "active"), None)
+    found = select(POLICY_VERSIONS).where(POLICY_VERSIONS.c.id == active_id(connection))
+    row = connection.execute(found).mappings().one_or_none()
+    return None if row is None else _version(connection, row)
+
+
+def find_policy(connection: Connection, version: str, model_version: str) -> Policy | None:
+    """The policy of that name that was made for that model, `None` where nobody made one."""
+    found = select(POLICY_VERSIONS.c.policy).where(
+        POLICY_VERSIONS.c.version == version, POLICY_VERSIONS.c.model_version == model_version
+    )
+    text = connection.execute(found).scalar()
+    return None if text is None else Policy.model_validate_json(text)

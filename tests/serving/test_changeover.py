@@ -23,7 +23,7 @@ from models.policy import Thresholds
 from models.predictor import Prediction, Predictor
 from serving.app import create_app
 from serving.auth import hash_key
-from serving.changeover import BundleLoader
+from serving.changeover import BundleLoader, Changeover, Enforced
 from serving.loading import load_predictor
 from serving.settings import Settings
 from tests.fakes import BOLD_POLICY
@@ -172,6 +172,46 @@ def test_a_policy_file_is_read_again_with_the_bundle(start: Started, root: Path,
         refused = change(client, "reload", bundle="new")
         assert refused.json()["error"]["code"] == "bundle_refused"
         assert f"The policy file {policy} cannot be used" in refused.json()["error"]["message"]
+
+
+def enforce(client: TestClient, active: Enforced | None) -> None:
+    changeover: Changeover = client.app.state.changeover  # type: ignore[attr-defined] # an application of ours
+    assert client.portal is not None
+    client.portal.call(changeover.enforce, active)
+
+
+def test_the_policy_in_force_is_that_of_its_model_alone_however_models_change(start: Started) -> None:
+    def champion(client: TestClient) -> tuple[str, str, str]:
+        answer = client.post("/v1/predict", json=POST).json()
+        return answer["versions"]["model"], answer["versions"]["policy"], answer["decision"]["action"]
+
+    shy = BOLD_POLICY.model_copy(update={"version": "shy", "thresholds": Thresholds(simple=1.0)})
+    with start() as client:
+        enforce(client, Enforced(shy, OLD, "bob"))
+        assert champion(client) == (OLD, "shy", "agent")
+        assert reload(client, "old")["lineup"]["champion"]["versions"]["policy"] == "shy"
+        assert champion(client) == (OLD, "shy", "agent")
+        reload(client)
+        assert champion(client)[:2] == (NEW, "7")
+        change(client, "rollback")
+        assert champion(client) == (OLD, "shy", "agent")
+        enforce(client, None)
+        assert champion(client) == (OLD, "7", "auto_answer")
+
+
+def test_a_model_that_cannot_decide_by_the_policy_in_force_does_not_become_champion(
+    start: Started, tmp_path: Path
+) -> None:
+    """The file and the version in force have one name and say different things: no answer could tell which decided."""
+    policy = tmp_path / "policy.json"
+    bold = BOLD_POLICY.model_copy(update={"version": "8"})
+    policy.write_text(bold.model_dump_json())
+    with start(policy=policy) as client:
+        enforce(client, Enforced(bold.model_copy(update={"no_reply_intents": ()}), NEW, "bob"))
+        refused = change(client, "reload", bundle="new")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (409, "lineup_conflict")
+        assert "Wanted: a version of its own" in refused.json()["error"]["message"]
+        assert in_service(client) == OLD
 
 
 # shadow and canary

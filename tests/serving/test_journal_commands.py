@@ -13,14 +13,17 @@ import pytest
 from starlette.testclient import TestClient
 
 from models.bundle import MODEL_FILE, load_bundle
+from models.policy import Thresholds
 from serving.__main__ import main
 from serving.app import create_app
+from serving.journal.database import Database
+from serving.journal.policies import activate_policy, approve_policy, propose_policy
 from serving.loading import load_predictor
 from serving.settings import Settings
 from tests.models.tiny_bundle import write_tiny_bundle
 from tests.models.tiny_model import MEANING
 from tests.serving.clients import PATIENT_MS, WAIT_S, service_of
-from tests.serving.journals import kept
+from tests.serving.journals import address_of, kept
 
 POSTS = [
     {"id": "1059", "text": "where is my parcel?", "posted_at": "2026-11-22T09:00:00+02:00"},
@@ -70,6 +73,27 @@ def served(served_once: Served, tmp_path: Path) -> Served:
 def change(served: Served, assignment: str) -> None:
     with closing(sqlite3.connect(served.file)) as connection, connection:
         connection.execute(f"UPDATE decisions SET {assignment}")
+
+
+def test_a_decision_by_a_policy_that_was_in_force_then_is_made_again_by_that_policy(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, loaded = tmp_path / "journal.db", load_bundle(bundle)
+    shy = loaded.policy.model_copy(update={"version": "shy", "thresholds": Thresholds(simple=1.0)})
+    with closing(Database(address_of(file))) as database:
+        base, model = loaded.policy, loaded.manifest.model_version
+        policy_id = database.write(propose_policy, shy, base=base, model_version=model, author="ann", reason="leaks")
+        database.write(approve_policy, policy_id, by="bob")
+        database.write(activate_policy, policy_id, by="bob")
+    settings = Settings(bundle=bundle, journal=f"sqlite:///{file}", request_timeout_ms=PATIENT_MS)
+    app = create_app(settings, lambda: load_predictor(settings))
+    with TestClient(app) as client:
+        assert service_of(client).settled.wait(WAIT_S)
+        app.state.rules.look()
+        answer = client.post("/v1/predict", json=POSTS[0])
+    assert answer.json()["versions"]["policy"] == "shy"
+    assert Served(bundle, file, []).replay(answer.json()["prediction_id"]) == 0
+    assert capsys.readouterr().out.encode() == answer.content + b"\n"
 
 
 def test_a_decision_that_is_made_again_gives_the_bytes_that_were_answered(

@@ -15,6 +15,7 @@ from evaluation.thresholds import fit_policy
 from models.policy import Policy, RiskBudget
 from models.predictor import Predictor
 from serving.journal.database import Database
+from tests.serving.clients import service_of
 from tests.workbench.conftest import Bench
 from tests.workbench.decisions import TEXTS, journal_of, judge, until
 from tests.workbench.proving import posts_that_prove, write_proving
@@ -162,4 +163,33 @@ def test_what_is_proposed_is_computed_here_and_not_taken_from_the_form(client: T
     opened(client)
     propose(client, thresholds=json.dumps({"simple": 0.0}), simple="0.0")
     assert "thresholds.simple" in client.get(PATH).text
-    assert post(client, f"proposals/{id_of(client)}/activate").status_code == 404
+    assert post(client, f"proposals/{id_of(client)}/praise").status_code == 404
+    unapproved = post(client, f"proposals/{id_of(client)}/activate")
+    assert (unapproved.status_code, "version 8 is proposed" in unapproved.text) == (409, True)
+
+
+def test_an_approved_version_is_put_in_force_and_gone_back_from_by_one_click_each(
+    bench: Bench, posts: Path, keys_file: Path
+) -> None:
+    def in_force(client: TestClient) -> str:
+        client.app.state.rules.look()  # type: ignore[attr-defined] # what it does every two seconds
+        return service_of(client).running().versions.policy
+
+    with bench(qa_posts=posts, api_keys_file=keys_file) as client:
+        sign_in(client, "key of ada")
+        opened(client)
+        propose(client)
+        policy_id = id_of(client)
+        sign_in(client, "key of ben")
+        post(client, f"proposals/{policy_id}/approve")
+        assert in_force(client) == "7"
+        assert "Put 8 in force" in client.get(PATH).text
+        assert post(client, f"proposals/{policy_id}/activate", reason="Monday").status_code == 303
+        assert in_force(client) == "8"
+        page = client.get(PATH).text
+        assert "Go back from 8" in page
+        assert "active by ben" in page
+        assert post(client, "proposals", **{**LOOSE, "version": "9", "reason": "again"}).status_code == 409, "no change"
+        assert post(client, "back").status_code == 303
+        assert in_force(client) == "7"
+        assert post(client, "back").status_code == 409

@@ -53,24 +53,23 @@ class Openings:
     def __init__(self, scorings: Scorings, database: Database) -> None:
         self._scorings = scorings
         self._database = database
-        self._kept: tuple[Scored, Scored, int, Opening] | None = None
+        self._kept: tuple[Scored, Scored, Policy, int, Opening] | None = None
 
-    def open(self, development: Scored, calibration: Scored, days: int, *, anew: bool) -> Opening:
+    def open(self, development: Scored, calibration: Scored, in_force: Policy, days: int, *, anew: bool) -> Opening:
         """The desk for these scores; the journal is read again where another span is asked for, or `anew`.
 
         Raises:
             ValueError: when the two parts share a post, or one is empty.
             StoreDownError: when the journal cannot be asked.
         """
-        same = self._kept is not None and self._kept[:3] == (development, calibration, days)
+        same = self._kept is not None and self._kept[:4] == (development, calibration, in_force, days)
         if self._kept is not None and same and not anew:
-            return self._kept[3]
-        policy = calibration.policy
+            return self._kept[4]
         rows = self._database.read(rows_since, calibration.model_version, days)
-        scale = open_desk(development.predictions, calibration.predictions, policy)
+        scale = open_desk(development.predictions, calibration.predictions, in_force)
         known = set(calibration.predictions.taxonomy.names)
         fit = tuple(row for row in rows if set(row.intents) == known)
         sample = read_journal([JournalRow(row.routes, row.intents, row.facts) for row in fit], scale)
-        opening = Opening(scale, calibration, sample, fit, days, policy)
-        self._kept = (development, calibration, days, opening)
+        opening = Opening(scale, calibration, sample, fit, days, in_force)
+        self._kept = (development, calibration, in_force, days, opening)
         return opening

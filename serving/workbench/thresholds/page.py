@@ -19,15 +19,17 @@ from starlette.routing import Route
 from data.rejects import SourceError
 from evaluation.workbench.costs import Costs, Prices, costs
 from evaluation.workbench.desk import Setting, Trial, set_budget, try_setting
-from models.policy import RiskBudget
+from models.policy import Policy, RiskBudget
 from serving.journal.faults import StoreDownError
 from serving.journal.policies import (
     PolicyStepError,
     PolicyVersion,
+    activate_policy,
     approve_policy,
     policy_versions,
     propose_policy,
     reject_policy,
+    roll_back_policy,
 )
 from serving.workbench.confusion.scorings import Scored, Scorings
 from serving.workbench.confusion.sources import Shelf
@@ -39,6 +41,11 @@ SPANS_DAYS = (1, 7, 30)
 SHOWN_CHANGES = 25
 """Of each kind, the worst first; the counts are of all."""
 _BUDGETS = ("leak_sensitive", "leak_influencer", "wrong")
+_STEPS: Mapping[str, Callable[..., None]] = {
+    "approve": approve_policy,
+    "reject": reject_policy,
+    "activate": activate_policy,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +109,7 @@ class ThresholdPages:
             Route(f"{PATH}/setting", readers(self.setting)),
             Route(f"{PATH}/proposals", readers(self.propose), methods=["POST"]),
             Route(f"{PATH}/proposals/{{id}}/{{step}}", readers(self.step), methods=["POST"]),
+            Route(f"{PATH}/back", readers(self.go_back), methods=["POST"]),
             Route(f"{PATH}/versions/{{id}}.json", readers(self.download)),
         ]
 
@@ -115,6 +123,12 @@ class ThresholdPages:
         done = [each.result for each in found if each is not None and each.result is not None]
         return (done[0], done[1]) if len(done) == 2 else None
 
+    def _in_force(self, scored: Scored) -> Policy:
+        """The policy that the scored model decides by now; where another is in service, the one it had."""
+        champion = self._desk.bench.service.running()
+        same = champion.versions.model == scored.model_version
+        return champion.predictor.policy if same else scored.policy
+
     async def _opened(self, visit: Visit) -> tuple[Asked, Opening]:
         scored = self._scored()
         if scored is None:
@@ -124,10 +138,11 @@ class ThresholdPages:
                 "again since. Wanted: their scores. Open the page again and let it score them.",
             )
         source = visit.form or visit.query
-        asked = _read(source, scored[1].policy.budget)
+        in_force = self._in_force(scored[1])
+        asked = _read(source, in_force.budget)
         anew = "anew" in source
         try:
-            return asked, await self._desk.worker.run(self._openings.open, *scored, asked.days, anew=anew)
+            return asked, await self._desk.worker.run(self._openings.open, *scored, in_force, asked.days, anew=anew)
         except ValueError as error:
             raise HTTPException(409, str(error)) from None
         except StoreDownError as error:
@@ -200,15 +215,21 @@ class ThresholdPages:
         return RedirectResponse(f"{PATH}#versions", 303)
 
     async def step(self, visit: Visit) -> Response:
-        """Approves a version of somebody else, or rejects one."""
-        policy_id, step = visit.request.path_params["id"], visit.request.path_params["step"]
+        """Approves a version of somebody else, rejects one, or puts one in force."""
+        policy_id, name = visit.request.path_params["id"], visit.request.path_params["step"]
+        step = _STEPS.get(name)
+        if step is None:
+            raise HTTPException(
+                404, f"There is no step {name[:20]!r}. Wanted: {', '.join(_STEPS)}. Load the page again."
+            )
         reason = visit.form.get("reason", "")[:500]
-        if step == "approve":
-            await self._write(lambda each: approve_policy(each, policy_id, by=visit.reader.name, reason=reason))
-        elif step == "reject":
-            await self._write(lambda each: reject_policy(each, policy_id, by=visit.reader.name, reason=reason))
-        else:
-            raise HTTPException(404, f"There is no step {step[:20]!r}. Wanted: approve or reject. Load the page again.")
+        await self._write(partial(step, policy_id=policy_id, by=visit.reader.name, reason=reason))
+        return RedirectResponse(f"{PATH}#versions", 303)
+
+    async def go_back(self, visit: Visit) -> Response:
+        """Takes the version in force out of it: the one before it holds again, or the server's own policy."""
+        reason = visit.form.get("reason", "")[:500]
+        await self._write(partial(roll_back_policy, by=visit.reader.name, reason=reason))
         return RedirectResponse(f"{PATH}#versions", 303)
 
     async def _write(self, function: Callable[[Connection], object]) -> None:
