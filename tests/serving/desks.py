@@ -5,10 +5,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from data.post import Author, Post
+from models.policy import Policy
 from serving.journal.address import Address
 from serving.journal.database import Database
 from serving.journal.entry import Caller, Entry, entries_of
 from serving.journal.filter import Filter
+from serving.journal.policies import activate_policy, approve_policy, propose_policy
 from serving.journal.queries import (
     choices,
     clusters,
@@ -49,6 +51,16 @@ def made(place: int, text: str, at: datetime, *, handle: str | None = None, **fi
     caller = Caller(f"request {place}", None, at, 0.0)
     (entry,) = entries_of([post], predictions, given, caller=caller, predictor=PREDICTOR, author_key=KEY)
     return replace(entry, latency_ms=float(place))
+
+
+def put_in_force(desk: Database, policy: Policy, *, base: Policy, model: str) -> str:
+    """The id of a version that ann proposed, and that bob approved and put in force."""
+    policy_id = desk.write(
+        propose_policy, policy, base=base, model_version=model, author="ann", reason="leaks on Monday"
+    )
+    desk.write(approve_policy, policy_id, by="bob")
+    desk.write(activate_policy, policy_id, by="bob")
+    return policy_id
 
 
 def fill(address: Address) -> Database:

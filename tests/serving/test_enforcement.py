@@ -9,10 +9,11 @@ from starlette.testclient import TestClient
 
 from models.policy import Policy, Thresholds
 from serving.journal.database import Database
-from serving.journal.policies import activate_policy, approve_policy, propose_policy, roll_back_policy
+from serving.journal.policies import roll_back_policy
 from serving.rules import Rules
 from tests.fakes import BOLD_POLICY
 from tests.serving.clients import Serve
+from tests.serving.desks import put_in_force
 from tests.serving.journals import PREDICTOR, address_of
 
 MODEL = PREDICTOR.bundle.manifest.model_version
@@ -34,14 +35,6 @@ def desk(journal: Path) -> Iterator[Database]:
         yield database
 
 
-def put_in_force(desk: Database, policy: Policy, model: str = MODEL) -> None:
-    policy_id = desk.write(
-        propose_policy, policy, base=BOLD_POLICY, model_version=model, author="ann", reason="leaks on Monday"
-    )
-    desk.write(approve_policy, policy_id, by="bob")
-    desk.write(activate_policy, policy_id, by="bob")
-
-
 def rules_of(client: TestClient) -> Rules:
     rules: Rules = client.app.state.rules  # type: ignore[attr-defined] # an application of ours
     return rules
@@ -59,11 +52,13 @@ def test_a_version_decides_once_it_is_put_in_force_and_no_more_once_people_went_
 ) -> None:
     with serve(journal=f"sqlite:///{journal}") as client:
         assert judged(client) == ("7", "auto_answer")
-        put_in_force(desk, shy("8"))
+        put_in_force(desk, shy("8"), base=BOLD_POLICY, model=MODEL)
         assert judged(client) == ("8", "agent")
         described = client.get("/v1/model").json()
         assert (described["versions"]["policy"], described["policy_source"]) == ("8", "workbench")
-        put_in_force(desk, BOLD_POLICY.model_copy(update={"version": "9", "no_reply_intents": ()}))
+        put_in_force(
+            desk, BOLD_POLICY.model_copy(update={"version": "9", "no_reply_intents": ()}), base=BOLD_POLICY, model=MODEL
+        )
         assert judged(client) == ("9", "auto_answer")
         desk.write(roll_back_policy, by="ann", reason="too bold")
         assert judged(client) == ("8", "agent")
@@ -74,7 +69,7 @@ def test_a_version_decides_once_it_is_put_in_force_and_no_more_once_people_went_
 def test_it_decides_from_the_first_answer_that_the_machine_may_give_after_a_start(
     serve: Serve, journal: Path, desk: Database
 ) -> None:
-    put_in_force(desk, shy("8"))
+    put_in_force(desk, shy("8"), base=BOLD_POLICY, model=MODEL)
     with serve(journal=f"sqlite:///{journal}") as client:
         first = client.post("/v1/predict", json=POST).json()
         assert first["decision"]["action"] == "agent", "not read yet, or in force"
@@ -82,7 +77,7 @@ def test_it_decides_from_the_first_answer_that_the_machine_may_give_after_a_star
 
 
 def test_a_version_for_another_model_changes_nothing(serve: Serve, journal: Path, desk: Database) -> None:
-    put_in_force(desk, shy("8"), model="2026.01.01+0ther0")
+    put_in_force(desk, shy("8"), base=BOLD_POLICY, model="2026.01.01+0ther0")
     with serve(journal=f"sqlite:///{journal}") as client:
         assert judged(client) == ("7", "auto_answer")
 
@@ -92,7 +87,9 @@ def test_one_that_cannot_be_put_in_force_is_said_and_the_one_before_goes_on(
 ) -> None:
     with serve(journal=f"sqlite:///{journal}", override=BOLD_POLICY.model_copy(update={"version": "8"})) as client:
         assert judged(client) == ("8", "auto_answer")
-        put_in_force(desk, shy("8"))  # the name of the server's own policy, with another content
+        put_in_force(
+            desk, shy("8"), base=BOLD_POLICY, model=MODEL
+        )  # the name of the server's own policy, with another content
         assert judged(client) == ("8", "auto_answer")
         assert client.get("/readyz").json()["rules"]["state"] == "stale"
         desk.write(roll_back_policy, by="ann", reason="a name twice")

@@ -17,12 +17,12 @@ from models.policy import Thresholds
 from serving.__main__ import main
 from serving.app import create_app
 from serving.journal.database import Database
-from serving.journal.policies import activate_policy, approve_policy, propose_policy
 from serving.loading import load_predictor
 from serving.settings import Settings
 from tests.models.tiny_bundle import write_tiny_bundle
 from tests.models.tiny_model import MEANING
 from tests.serving.clients import PATIENT_MS, WAIT_S, service_of
+from tests.serving.desks import put_in_force
 from tests.serving.journals import address_of, kept
 
 POSTS = [
@@ -81,10 +81,7 @@ def test_a_decision_by_a_policy_that_was_in_force_then_is_made_again_by_that_pol
     file, loaded = tmp_path / "journal.db", load_bundle(bundle)
     shy = loaded.policy.model_copy(update={"version": "shy", "thresholds": Thresholds(simple=1.0)})
     with closing(Database(address_of(file))) as database:
-        base, model = loaded.policy, loaded.manifest.model_version
-        policy_id = database.write(propose_policy, shy, base=base, model_version=model, author="ann", reason="leaks")
-        database.write(approve_policy, policy_id, by="bob")
-        database.write(activate_policy, policy_id, by="bob")
+        put_in_force(database, shy, base=loaded.policy, model=loaded.manifest.model_version)
     settings = Settings(bundle=bundle, journal=f"sqlite:///{file}", request_timeout_ms=PATIENT_MS)
     app = create_app(settings, lambda: load_predictor(settings))
     with TestClient(app) as client:

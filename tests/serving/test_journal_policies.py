@@ -20,6 +20,7 @@ from serving.journal.policies import (
     roll_back_policy,
 )
 from tests.fakes import BOLD_POLICY
+from tests.serving.desks import put_in_force
 from tests.serving.journals import address_of
 
 
@@ -39,10 +40,7 @@ def propose(desk: Database, policy: Policy, reason: str = "leaks on Monday", aut
 
 
 def activate(desk: Database, policy: Policy) -> str:
-    policy_id = propose(desk, policy)
-    desk.write(approve_policy, policy_id, by="bob")
-    desk.write(activate_policy, policy_id, by="bob")
-    return policy_id
+    return put_in_force(desk, policy, base=BOLD_POLICY, model="m1")
 
 
 def test_a_proposal_keeps_who_why_and_what_it_changes(desk: Database) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,11 @@ from models.guards import Guards, LanguageDetector
 from models.predictor import Predictor
 from serving.app import create_app
 from serving.auth import hash_key
+from serving.journal.database import Database
 from serving.settings import Settings
 from tests.fakes import BOLD_POLICY, NOW, FakeClassifier, fake_bundle
 from tests.serving.clients import PATIENT_MS, WAIT_S, running_server, service_of
+from tests.serving.journals import address_of
 from tests.workbench.signing import sign_in
 
 if TYPE_CHECKING:
@@ -42,6 +44,13 @@ def write_keys(path: Path, *names: str) -> Path:
 @pytest.fixture
 def keys_file(tmp_path: Path) -> Path:
     return write_keys(tmp_path / "keys.json", "ada", "ben", "crm")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """The journal of the servers that `bench` starts."""
+    with closing(Database(address_of(tmp_path / "journal.db"))) as database:
+        yield database
 
 
 @pytest.fixture

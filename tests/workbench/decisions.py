@@ -8,11 +8,10 @@ from typing import Any, TypeVar
 import httpx
 from starlette.testclient import TestClient
 
-from serving.journal.database import Database, open_database
+from serving.journal.database import Database
 from serving.journal.filter import Filter
 from serving.journal.queries import KeptPost, page_of_posts
 from serving.journal.reviews import Review, add_review, reviews_between
-from serving.settings import Settings
 from tests.serving.clients import WAIT_S
 
 Seen = TypeVar("Seen")
@@ -24,12 +23,6 @@ TEXTS = (
     "someone runs a scam with your name in Truro",
     "lol what a game that was in Ripon",
 )
-
-
-def journal_of(url: str) -> Database:
-    database = open_database(Settings(journal=url))
-    assert database is not None
-    return database
 
 
 def judge(client: TestClient | httpx.Client, database: Database, texts: Sequence[str] = TEXTS) -> list[KeptPost]:

@@ -8,18 +8,11 @@ from starlette.testclient import TestClient
 
 from serving.journal.database import Database
 from tests.workbench.conftest import Bench
-from tests.workbench.decisions import TEXTS, journal_of, judge, label
+from tests.workbench.decisions import TEXTS, judge, label
 from tests.workbench.labelled import PATH, cell, score
 from tests.workbench.signing import sign_in
 
 SPAN = "journal: last 7 days"
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = journal_of(f"sqlite:///{tmp_path}/journal.db")
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -14,17 +14,10 @@ from serving.journal.reviews import Agreement, new_id
 from serving.journal.unmaskings import unmaskings
 from serving.workbench.review.queues import agreed_by_route
 from tests.workbench.conftest import Bench
-from tests.workbench.decisions import TEXTS, journal_of, judge, label, said
+from tests.workbench.decisions import TEXTS, judge, label, said
 from tests.workbench.signing import sign_in, token_for
 
 PATH = "/qa/review"
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = journal_of(f"sqlite:///{tmp_path}/journal.db")
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -14,20 +14,13 @@ from serving.settings import Settings
 from tests.serving.clients import PATIENT_MS, WAIT_S, running_server
 from tests.workbench.axe import looks, violations
 from tests.workbench.conftest import OpenPage
-from tests.workbench.decisions import TEXTS, journal_of, judge, said, until
+from tests.workbench.decisions import TEXTS, judge, said, until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 PATH = "/qa/review?queue=newest"
 OFFLINE = "ERR_INTERNET_DISCONNECTED"
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = journal_of(f"sqlite:///{tmp_path}/journal.db")
-    yield database
-    database.close()
 
 
 @pytest.fixture

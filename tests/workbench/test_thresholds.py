@@ -17,7 +17,7 @@ from models.predictor import Predictor
 from serving.journal.database import Database
 from tests.serving.clients import service_of
 from tests.workbench.conftest import Bench
-from tests.workbench.decisions import TEXTS, journal_of, judge, until
+from tests.workbench.decisions import TEXTS, judge, until
 from tests.workbench.proving import posts_that_prove, write_proving
 from tests.workbench.signing import sign_in, token_for
 
@@ -32,13 +32,6 @@ def posts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("proving")
     write_proving(directory)
     return directory
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = journal_of(f"sqlite:///{tmp_path}/journal.db")
-    yield database
-    database.close()
 
 
 @pytest.fixture
