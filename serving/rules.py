@@ -55,8 +55,13 @@ class RuleBook:
 class Rules(Protocol):
     """What judges by rules: those of a database, or none."""
 
-    def obey(self, prediction: Prediction, model_version: str) -> Prediction:
-        """The prediction of that model as the rules leave it."""
+    @property
+    def known(self) -> bool:
+        """True once they and the policy in force were read."""
+
+    def obey(self, prediction: Prediction, model_version: str, *, known: bool) -> Prediction:
+        """The prediction of that model as the rules leave it. Whether they were `known` when its request began counts:
+        what was read since then may have brought another policy than the one that decided."""
 
     def health(self) -> RulesAnswer:
         """How they do."""
@@ -77,7 +82,18 @@ class NoRules:
     def __init__(self, metrics: Metrics) -> None:
         metrics.watch_rules(self.health)
 
-    def obey(self, prediction: Prediction, model_version: str) -> Prediction:  # noqa: ARG002 - the port's signature
+    @property
+    def known(self) -> bool:
+        """True: there is nothing to read."""
+        return True
+
+    def obey(
+        self,
+        prediction: Prediction,
+        model_version: str,  # noqa: ARG002 - the port's signature
+        *,
+        known: bool,  # noqa: ARG002 - likewise
+    ) -> Prediction:
         """The same."""
         return prediction
 
@@ -117,20 +133,25 @@ class ReadRules:
         self._repeated = Repeated(self.look, every_s=every_s, name="rules")
         metrics.watch_rules(self.health)
 
-    def obey(self, prediction: Prediction, model_version: str) -> Prediction:
-        """The prediction, given to an agent where a rule of that model forbids to answer it, or none was ever read."""
+    @property
+    def known(self) -> bool:
+        """True once they and the policy in force were read."""
+        return self._known is not None
+
+    def obey(self, prediction: Prediction, model_version: str, *, known: bool) -> Prediction:
+        """The prediction, given to an agent where a rule of that model forbids to answer it, or none was `known`."""
         if not prediction.decision.closed_by_machine:
             return prediction
-        reason = self._objection(prediction.rendered.text, model_version)
+        reason = self._objection(prediction.rendered.text, model_version, known=known)
         if reason is None:
             return prediction
         return replace(prediction, decision=withheld(prediction.decision, reason, prediction.route))
 
-    def _objection(self, text: str, model_version: str) -> Reason | None:
+    def _objection(self, text: str, model_version: str, *, known: bool) -> Reason | None:
         cause = self._brake()
         if cause is not None:
             return Reason("crisis_brake", cause)
-        if self._known is None:
+        if not known:
             return Reason("rules_not_read", "the must-not-answer rules were not read yet")
         book = self._books.get(model_version)
         found = book.find(text) if book else None

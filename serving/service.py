@@ -172,10 +172,13 @@ class Service:
             OverloadedError: when the queue has no room.
             DeadlineError: when they are not done in time.
         """
+        known = self._rules.known  # asked before the lineup, whose policy may be changed by what is read
         lineup = self.lineup()
         parts = lineup.split(posts, mixed=mixed, version=version)
         found = await self._predict(parts, posts, deadline_s=deadline_s, bulk=bulk, timing=timing)
-        predicted = [self._obeyed(part.model, predictions) for part, predictions in zip(parts, found, strict=True)]
+        predicted = [
+            self._obeyed(part.model, predictions, known=known) for part, predictions in zip(parts, found, strict=True)
+        ]
         answered = await _answered(parts, posts, predicted)
         for part, predictions in zip(parts, predicted, strict=True):  # without a pause: all are on record, or none
             its_posts, given = [posts[place] for place in part.places], [answered[place] for place in part.places]
@@ -194,8 +197,8 @@ class Service:
             self._count(lineup, part, its_posts, predictions, given)
         return [answered[place] for place in range(len(posts))]
 
-    def _obeyed(self, model: ServedModel, predictions: Sequence[Prediction]) -> list[Prediction]:
-        return [self._rules.obey(each, model.versions.model) for each in predictions]
+    def _obeyed(self, model: ServedModel, predictions: Sequence[Prediction], *, known: bool) -> list[Prediction]:
+        return [self._rules.obey(each, model.versions.model, known=known) for each in predictions]
 
     async def _predict(
         self, parts: Sequence[Part], posts: Sequence[Post], *, deadline_s: float, bulk: bool, timing: Timing
@@ -237,10 +240,10 @@ class Service:
         if part.canary:
             tally.count("answered", len(posts))
 
-        beside = part.other
+        beside, known = part.other, self._rules.known
 
         def compare(others: Sequence[Prediction]) -> None:
-            for each, own, other in zip(given, predictions, self._obeyed(beside, others), strict=True):
+            for each, own, other in zip(given, predictions, self._obeyed(beside, others, known=known), strict=True):
                 champion, challenger = (other, own) if part.canary else (own, other)
                 tally.compare(each.prediction_id, champion, challenger)
 

@@ -7,10 +7,12 @@ from contextlib import AbstractContextManager, contextmanager
 from threading import Event, Thread
 from typing import Any
 
+import pytest
 from starlette.testclient import TestClient
 
 from models.predictor import Predictor
 from serving.app import create_app
+from serving.rules import Rules
 from serving.server import address_of, listen, serve
 from serving.service import Service
 from serving.settings import Settings
@@ -48,3 +50,14 @@ def running_server(settings: Settings, load: MakePredictor) -> Iterator[str]:
 def lines(log: io.StringIO) -> list[dict[str, Any]]:
     """What the fixture `log` holds."""
     return [json.loads(line) for line in log.getvalue().splitlines()]
+
+
+def read_rules(client: TestClient) -> None:
+    """Nothing; the server has read its rules and the policy in force, as it does every two seconds."""
+    rules: Rules = client.app.state.rules  # type: ignore[attr-defined] # an application of ours
+    rules.look()
+    for _ in range(10_000):  # a server whose model has only just settled does not hand policies over yet
+        if rules.known:
+            return
+        rules.look()
+    pytest.fail("The rules could not be read.")

@@ -89,7 +89,7 @@ class Desk:
         self.brake.look()
 
     def action(self) -> str:
-        return self.rules.obey(PREDICTION, PREDICTOR.bundle.manifest.model_version).decision.action
+        return self.rules.obey(PREDICTION, PREDICTOR.bundle.manifest.model_version, known=True).decision.action
 
 
 (PREDICTION,) = PREDICTOR.predict([Post(text="where is my parcel?")])
@@ -116,10 +116,10 @@ def test_nothing_is_answered_within_the_quiet_time_after_too_many_and_all_is_aft
 def test_why_stands_in_the_answer_and_other_actions_are_left_alone() -> None:
     desk = Desk()
     desk.look(1, MANY)
-    decision = desk.rules.obey(PREDICTION, "any").decision
+    decision = desk.rules.obey(PREDICTION, "any", known=True).decision
     assert (decision.reasons[0].code, decision.reasons[0].detail) == ("crisis_brake", desk.brake.health().cause)
     (hurt,) = PREDICTOR.predict([Post(text="I was injured")])
-    assert desk.rules.obey(hurt, "any") == hurt
+    assert desk.rules.obey(hurt, "any", known=True) == hurt
 
 
 def test_what_somebody_else_did_is_followed() -> None:

@@ -10,9 +10,8 @@ from starlette.testclient import TestClient
 from models.policy import Policy, Thresholds
 from serving.journal.database import Database
 from serving.journal.policies import roll_back_policy
-from serving.rules import Rules
 from tests.fakes import BOLD_POLICY
-from tests.serving.clients import Serve
+from tests.serving.clients import Serve, read_rules
 from tests.serving.desks import put_in_force
 from tests.serving.journals import PREDICTOR, address_of
 
@@ -35,14 +34,9 @@ def desk(journal: Path) -> Iterator[Database]:
         yield database
 
 
-def rules_of(client: TestClient) -> Rules:
-    rules: Rules = client.app.state.rules  # type: ignore[attr-defined] # an application of ours
-    return rules
-
-
 def judged(client: TestClient) -> tuple[str, str]:
     """The policy that decided, and the action, once the journal was read again."""
-    rules_of(client).look()
+    read_rules(client)
     answer = client.post("/v1/predict", json=POST).json()
     return answer["versions"]["policy"], answer["decision"]["action"]
 

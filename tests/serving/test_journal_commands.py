@@ -21,7 +21,7 @@ from serving.loading import load_predictor
 from serving.settings import Settings
 from tests.models.tiny_bundle import write_tiny_bundle
 from tests.models.tiny_model import MEANING
-from tests.serving.clients import PATIENT_MS, WAIT_S, service_of
+from tests.serving.clients import PATIENT_MS, WAIT_S, read_rules, service_of
 from tests.serving.desks import put_in_force
 from tests.serving.journals import address_of, kept
 
@@ -83,10 +83,9 @@ def test_a_decision_by_a_policy_that_was_in_force_then_is_made_again_by_that_pol
     with closing(Database(address_of(file))) as database:
         put_in_force(database, shy, base=loaded.policy, model=loaded.manifest.model_version)
     settings = Settings(bundle=bundle, journal=f"sqlite:///{file}", request_timeout_ms=PATIENT_MS)
-    app = create_app(settings, lambda: load_predictor(settings))
-    with TestClient(app) as client:
+    with TestClient(create_app(settings, lambda: load_predictor(settings))) as client:
         assert service_of(client).settled.wait(WAIT_S)
-        app.state.rules.look()
+        read_rules(client)
         answer = client.post("/v1/predict", json=POSTS[0])
     assert answer.json()["versions"]["policy"] == "shy"
     assert Served(bundle, file, []).replay(answer.json()["prediction_id"]) == 0

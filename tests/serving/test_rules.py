@@ -42,7 +42,7 @@ def known(*rules: Rule) -> ReadRules:
 def judged(text: str, rules: ReadRules, model: str = MODEL) -> tuple[str, list[str]]:
     """Action and codes of the reasons for a post."""
     (prediction,) = PREDICTOR.predict([Post(text=text)])
-    decision = rules.obey(prediction, model).decision
+    decision = rules.obey(prediction, model, known=rules.known).decision
     return decision.action, [reason.code for reason in decision.reasons]
 
 
@@ -80,7 +80,7 @@ def test_what_a_machine_would_not_close_is_left_as_it_was() -> None:
 def test_no_rule_ever_makes_a_machine_answer(text: str, words: str) -> None:
     (prediction,) = PREDICTOR.predict([Post(text=text)])
     for kind in ("exact", "near"):
-        decision = known(rule(words, kind=kind)).obey(prediction, MODEL).decision
+        decision = known(rule(words, kind=kind)).obey(prediction, MODEL, known=True).decision
         assert decision == prediction.decision or (decision.action, decision.queue) == ("agent", "agents")
 
 
@@ -112,6 +112,12 @@ def test_while_they_were_never_read_nothing_is_answered_by_the_machine() -> None
     assert (rules.health().state, judged(PARCEL, rules)[0]) == ("ok", "auto_answer")
 
 
+def test_an_answer_that_began_before_they_were_known_is_not_the_machine_s_though_they_are_by_its_end() -> None:
+    (prediction,) = PREDICTOR.predict([Post(text=PARCEL)])
+    decision = known().obey(prediction, MODEL, known=False).decision
+    assert (decision.action, decision.reasons[0].code) == ("agent", "rules_not_read")
+
+
 def test_rules_that_cannot_be_read_hold_as_they_were_and_that_is_said() -> None:
     answers: list[Any] = [(rule(),), StoreDownError("gone"), ()]
 
@@ -129,7 +135,7 @@ def test_rules_that_cannot_be_read_hold_as_they_were_and_that_is_said() -> None:
 
 def test_without_a_journal_there_are_no_rules() -> None:
     (prediction,) = PREDICTOR.predict([Post(text=PARCEL)])
-    assert NoRules(Metrics()).obey(prediction, MODEL) is prediction
+    assert NoRules(Metrics()).obey(prediction, MODEL, known=True) is prediction
     assert NoRules(Metrics()).health().state == "off"
 
 

@@ -15,7 +15,7 @@ from evaluation.thresholds import fit_policy
 from models.policy import Policy, RiskBudget
 from models.predictor import Predictor
 from serving.journal.database import Database
-from tests.serving.clients import service_of
+from tests.serving.clients import read_rules, service_of
 from tests.workbench.conftest import Bench
 from tests.workbench.decisions import TEXTS, judge, until
 from tests.workbench.proving import posts_that_prove, write_proving
@@ -165,7 +165,7 @@ def test_an_approved_version_is_put_in_force_and_gone_back_from_by_one_click_eac
     bench: Bench, posts: Path, keys_file: Path
 ) -> None:
     def in_force(client: TestClient) -> str:
-        client.app.state.rules.look()  # type: ignore[attr-defined] # what it does every two seconds
+        read_rules(client)
         return service_of(client).running().versions.policy
 
     with bench(qa_posts=posts, api_keys_file=keys_file) as client:
