@@ -121,6 +121,11 @@ def _named(connection: Connection, policy_id: str, what: str, *states: State) ->
     return found
 
 
+def _held(connection: Connection) -> PolicyVersion | None:
+    """The version that holds, for who puts another in its place: until that is done nobody else can."""
+    return next((each for each in _versions(connection) if each.state == "active"), None)
+
+
 def propose_policy(
     connection: Connection, policy: Policy, *, base: Policy, model_version: str, author: str, reason: str
 ) -> str:
@@ -180,7 +185,7 @@ def activate_policy(connection: Connection, policy_id: str, *, by: str, reason: 
         PolicyStepError: when there is no such one.
     """
     found = _named(connection, policy_id, "The policy was not activated", "approved", "rolled_back")
-    before = active_policy(connection)
+    before = _held(connection)
     if before is not None:
         _tell(connection, before.id, "replaced", by, f"by version {found.policy.version}")
     _tell(connection, policy_id, "active", by, reason)
@@ -192,7 +197,7 @@ def roll_back_policy(connection: Connection, *, by: str, reason: str) -> PolicyV
     Raises:
         PolicyStepError: when none is active.
     """
-    active = active_policy(connection)
+    active = _held(connection)
     if active is None:
         raise _refuse("Nothing was rolled back", "no policy version is active", "one that is")
     _tell(connection, active.id, "rolled_back", by, reason)
