@@ -204,10 +204,13 @@ class Lineup:
         )
         return [part for part in parts if part.places]
 
+    def _challenger_anew(self) -> Challenger | None:
+        """The challenger beside another champion or policy: what was counted until now says nothing of that."""
+        return self.challenger and replace(self.challenger, tally=self.challenger.tally.anew())
+
     def crowning(self, model: ServedModel) -> "Lineup":
         """The lineup with `model` as champion and the old champion to go back to."""
-        challenger = self.challenger and replace(self.challenger, tally=self.challenger.tally.anew())
-        return Lineup(model, self.champion, challenger)
+        return Lineup(model, self.champion, self._challenger_anew())
 
     def deciding_by(self, policy: Policy) -> "Lineup":
         """The lineup whose champion decides by `policy`; the model to go back to stays the one before it.
@@ -217,8 +220,7 @@ class Lineup:
         """
         if policy == self.champion.predictor.policy:
             return self
-        challenger = self.challenger and replace(self.challenger, tally=self.challenger.tally.anew())
-        return replace(self, champion=under(self.champion, policy), challenger=challenger)
+        return replace(self, champion=under(self.champion, policy), challenger=self._challenger_anew())
 
     def trying(self, challenger: Challenger) -> "Lineup":
         """The lineup with another challenger, or its first."""
