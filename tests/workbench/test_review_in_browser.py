@@ -55,6 +55,7 @@ def kept(database: Database, readings: int) -> list[Review]:
 def test_the_queue_fits_and_is_accessible(open_page: OpenPage, address: str) -> None:
     page = opened(open_page, address)
     press(page, "3")
+    assert page.locator("#guide .here").inner_text().startswith("Sensitive: any of these")
     for _ in looks(page):
         assert violations(page) == []
 

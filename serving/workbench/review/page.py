@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import get_args
 
 from sqlalchemy import Connection
@@ -20,6 +19,7 @@ from data.taxonomy import ROUTES
 from serving.journal.queries import KeptPost, find_post
 from serving.journal.reviews import Review, Verdict, add_review, last_review, withdraw_review
 from serving.journal.unmaskings import Unmasking, log_unmasking
+from serving.workbench.review.guide import read_guide
 from serving.workbench.review.queues import QUEUES, next_posts, read_agreement, read_progress
 from serving.workbench.visits import Desk, Visit, for_readers
 
@@ -98,7 +98,7 @@ class ReviewPages:
             undoable=last is not None,
             routes=list(enumerate(ROUTES, 1)),
             intents=[(INTENT_KEYS[n] if n < len(INTENT_KEYS) else "", intent) for n, intent in enumerate(intents)],
-            guide=await self._desk.worker.run(_read_guide, guide),
+            guide=await self._desk.worker.run(read_guide, guide, (*ROUTES, *intents)),
             guide_path=str(guide),
         )
 
@@ -209,11 +209,3 @@ def _review_of(form: Mapping[str, str], reader: str) -> Review:
         return Review(form.get("prediction_id", ""), reader, known, *labels, note=note, id=review_id)
     except ValueError as error:
         raise _refuse(str(error).partition(". Wanted")[0]) from None
-
-
-def _read_guide(path: Path) -> str:
-    """The labelling guide as it was written, empty where there is none."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return ""

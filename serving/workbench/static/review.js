@@ -135,6 +135,17 @@
     show();
   }
 
+  // The guide opens where the label stands that is chosen, in focus or under the pointer.
+  const guide = byId("guide");
+  function lookUp(event) {
+    const place = byId(event.target.closest("[data-guide]")?.dataset.guide);
+    if (!place) return;
+    for (const before of guide.querySelectorAll(".here")) before.classList.remove("here");
+    place.classList.add("here");
+    guide.scrollTop += place.getBoundingClientRect().top - guide.getBoundingClientRect().top;
+  }
+  for (const name of ["click", "focusin", "pointerover"]) area.addEventListener(name, lookUp);
+
   area.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (!button) return;
