@@ -8,7 +8,6 @@ SHELL := /bin/bash
 
 VENV := .venv
 PY := $(VENV)/bin/python
-GROUPS := serve evaluate train dev
 NEWEST_FIRST := python3.11 python3.12 python3.13 python3.14 python3
 IS_FIT := import sys, venv; sys.exit(sys.version_info < (3, 11))
 PYTHON = $(shell for name in $(NEWEST_FIRST); do $$name -c '$(IS_FIT)' 2>/dev/null && echo $$name && break; done)
@@ -20,7 +19,7 @@ UNUSED := huggingface-hub hf-xet filelock fsspec httpcore2 httpx2 pyyaml tqdm tr
 # Bytecode is written whatever the caller's environment says: it makes every start after the first faster.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help serve test check format train report image chromium pins clean
+.PHONY: help serve demo test check format train report image chromium pins clean
 
 help: ## Print this help
 	@echo "Signalbox: who should handle a customer post, and may a machine answer it?"
@@ -29,6 +28,9 @@ help: ## Print this help
 
 serve: $(VENV)/.serve ## Serve models/default on http://127.0.0.1:8000 (first time: makes .venv, under 200 MB)
 	$(PY) -m serving
+
+demo: $(VENV)/.workbench ## Fill a journal of its own with a month, and show the QA workbench on http://127.0.0.1:8000/qa
+	$(PY) -m serving demo
 
 test: $(VENV)/.dev chromium ## Install the dev group and run the whole test suite
 	$(PY) -m pytest
@@ -80,6 +82,11 @@ $(VENV)/.serve: $(PY) pyproject.toml constraints.txt
 	rm -f $(VENV)/lib/*/site-packages/$(TWICE)
 	touch $@
 
-$(VENV)/.evaluate $(VENV)/.train $(VENV)/.dev: $(VENV)/.%: $(PY) pyproject.toml constraints.txt
+BRINGS_evaluate := serve evaluate
+BRINGS_workbench := serve evaluate workbench
+BRINGS_train := serve evaluate train
+BRINGS_dev := serve evaluate workbench train dev
+
+$(VENV)/.evaluate $(VENV)/.workbench $(VENV)/.train $(VENV)/.dev: $(VENV)/.%: $(PY) pyproject.toml constraints.txt
 	$(PY) -m pip install --group $* --constraint constraints.txt
-	for group in $(GROUPS); do touch $(VENV)/.$$group; test $$group != $* || break; done
+	touch $(foreach group,$(BRINGS_$*),$(VENV)/.$(group))

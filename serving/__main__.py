@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _serve(settings, beside.submit(load_predictor, settings).result)
 
 
-def _serve(settings: "Settings", load: Callable[[], "Predictor"]) -> int:
+def _serve(settings: "Settings", load: Callable[[], "Predictor"], hint: str = "") -> int:
     from serving.app import create_app
     from serving.server import address_of, listen, serve
     from serving.spans import tracer_from
@@ -59,12 +59,31 @@ def _serve(settings: "Settings", load: Callable[[], "Predictor"]) -> int:
 
         def announce() -> None:
             _say(f"Signalbox answers at {address} (to try it by hand; the interface is at {address}/docs).")
+            if hint:
+                _say(hint.format(address=address))
             _answer({"address": address, "versions": app.state.service.versions.model_dump()})
 
         _say(f"Verifying and loading {settings.bundle} ...")
         failure = serve(app, settings, listener, announce)
     _say(failure or "Stopped: all that was accepted is answered.")
     return FAILED if failure else DONE
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """Fills a journal of its own with a month, and serves the workbench over it.
+
+    Posts and all that is said of them are real; times, readers and how often a post comes are invented.
+    """
+    with needs_group("workbench", "The demo"):
+        from serving.workbench.demo.command import JOURNAL, prepare
+
+    _say("Loading the model, and filling the journal of the demo where it is not up to now ...")
+    given = {name: getattr(arguments, name) for name in ("host", "port", "bundle", "posts", "fresh")}
+    settings, predictor, added = prepare(arguments.journal or JOURNAL, **given)
+    if arguments.fill_only:
+        _answer(added)
+        return DONE
+    return _serve(settings, lambda: predictor, "The workbench is at {address}/qa; any name opens it.")
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -278,8 +297,12 @@ def _parser() -> argparse.ArgumentParser:
     running = _add_verb(
         verbs, "run", run, "serve until stopped", "run", "run --port 0 --bundle build/new", "--bundle build/new"
     )
-    running.add_argument("--host", help="address to listen on (SIGNALBOX_HOST)")
-    running.add_argument("--port", type=int, help="port to listen on, 0 for a free one (SIGNALBOX_PORT)")
+    showing = _add_verb(
+        verbs, "demo", demo, "fill a journal of its own with a month, and show the workbench", "demo", "demo --fresh"
+    )
+    showing.add_argument("--posts", type=int, default=12_000, help="of the month (default: %(default)s)")
+    showing.add_argument("--fresh", action="store_true", help="begin the month anew; what was done in the demo is lost")
+    showing.add_argument("--fill-only", action="store_true", help="fill the journal, and do not serve")
     checking = _add_verb(
         verbs, "check", check, "verify a bundle and ask it what every bundle must know", "check --bundle build/new"
     )
@@ -323,9 +346,12 @@ def _parser() -> argparse.ArgumentParser:
         'brake --release "a campaign of ours"',
     )
     braking.add_argument("--release", metavar="WHY", help="let it go, until more comes than usual once more")
-    for each in (replaying, pruning, exporting, ruling, braking):
+    for each in (running, showing):
+        each.add_argument("--host", help="address to listen on (SIGNALBOX_HOST)")
+        each.add_argument("--port", type=int, help="port to listen on, 0 for a free one (SIGNALBOX_PORT)")
+    for each in (replaying, pruning, exporting, ruling, braking, showing):
         each.add_argument("--journal", help="database to use; its password can be seen by `ps` (SIGNALBOX_JOURNAL)")
-    for each in (running, checking, replaying):
+    for each in (running, showing, checking, replaying):
         each.add_argument("--bundle", type=Path, help="directory of the bundle (SIGNALBOX_BUNDLE)")
     keys = _add_verb(
         verbs,

@@ -148,6 +148,10 @@ class Settings(BaseSettings):
     qa_posts: Annotated[Path, Field(description="Directory of labelled files that the workbench can report on")] = Path(
         "data/corpus"
     )
+    qa_notice: Annotated[
+        str | None,
+        Field(max_length=500, description="What stands on top of every page of the workbench, such as `Staging`"),
+    ] = None
     access_log: Annotated[bool, Field(description="One log line for each request")] = False
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="Least severe log lines that are written")

@@ -84,8 +84,10 @@ def _refuse(what: str, got: str, wanted: str) -> PolicyStepError:
     return PolicyStepError(f"{what}: {got}. Wanted: {wanted}.")
 
 
-def _tell(connection: Connection, policy_id: str, state: State, by: str, reason: str) -> None:
-    row = {"policy_id": policy_id, "state": state, "by": by, "reason": reason, "at": now()}
+def _tell(
+    connection: Connection, policy_id: str, state: State, by: str, reason: str, *, at: datetime | None = None
+) -> None:
+    row = {"policy_id": policy_id, "state": state, "by": by, "reason": reason, "at": at or now()}
     connection.execute(insert(POLICY_EVENTS), row)
 
 
@@ -127,9 +129,16 @@ def _held(connection: Connection) -> PolicyVersion | None:
 
 
 def propose_policy(
-    connection: Connection, policy: Policy, *, base: Policy, model_version: str, author: str, reason: str
+    connection: Connection,
+    policy: Policy,
+    *,
+    base: Policy,
+    model_version: str,
+    author: str,
+    reason: str,
+    at: datetime | None = None,
 ) -> str:
-    """The id of a new version of the policy `base`, made for that model.
+    """The id of a new version of the policy `base`, made for that model; `at` is when, by default now.
 
     Raises:
         PolicyStepError: when it changes nothing, has no reason, or its version is taken.
@@ -146,18 +155,20 @@ def propose_policy(
         "id": (policy_id := new_id()),
         "version": policy.version,
         "model_version": model_version,
-        "made_at": now(),
+        "made_at": at or now(),
         "base_version": base.version,
         "policy": policy.model_dump_json(),
         "diff": json.dumps([[each.path, each.before, each.after] for each in diff]),
     }
     connection.execute(insert(POLICY_VERSIONS), row)
-    _tell(connection, policy_id, "proposed", author, reason)
+    _tell(connection, policy_id, "proposed", author, reason, at=at)
     return policy_id
 
 
-def approve_policy(connection: Connection, policy_id: str, *, by: str, reason: str = "") -> None:
-    """Nothing; a proposed version may be activated.
+def approve_policy(
+    connection: Connection, policy_id: str, *, by: str, reason: str = "", at: datetime | None = None
+) -> None:
+    """Nothing; a proposed version may be activated. `at` is when it was approved, by default now.
 
     Raises:
         PolicyStepError: when there is no such one, or who approves proposed it.
@@ -165,7 +176,7 @@ def approve_policy(connection: Connection, policy_id: str, *, by: str, reason: s
     found = _named(connection, policy_id, "The policy was not approved", "proposed")
     if found.author == by:
         raise _refuse("The policy was not approved", f"{by} proposed it", "another person's approval")
-    _tell(connection, policy_id, "approved", by, reason)
+    _tell(connection, policy_id, "approved", by, reason, at=at)
 
 
 def reject_policy(connection: Connection, policy_id: str, *, by: str, reason: str) -> None:

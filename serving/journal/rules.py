@@ -39,11 +39,17 @@ class NoWordsError(ValueError):
 
 
 def add_rule(
-    connection: Connection, prediction_id: str, *, kind: RuleKind, author: str, reason: str = ""
+    connection: Connection,
+    prediction_id: str,
+    *,
+    kind: RuleKind,
+    author: str,
+    reason: str = "",
+    at: datetime | None = None,
 ) -> Rule | None:
     """The rule that forbids to answer posts like that of a prediction, for the model that judged it.
 
-    `None` where the prediction is not in the journal.
+    `at` is when it was made, by default now. `None` where the prediction is not in the journal.
 
     Raises:
         NoWordsError: when its post has no words.
@@ -58,7 +64,7 @@ def add_rule(
             f"No rule was made: the post of prediction {prediction_id} has no words beside masks and mentions. Wanted: "
             "a post by whose words others can be known. Give its label alone."
         )
-    rule = Rule(new_id(), kind, words, found[1], prediction_id, author, masked(reason), now())
+    rule = Rule(new_id(), kind, words, found[1], prediction_id, author, masked(reason), at or now())
     connection.execute(insert(RULES), {name: getattr(rule, name) for name in Rule.__slots__})
     return rule
 

@@ -66,9 +66,9 @@ def _percent(share: float | None, places: int = 1) -> str:
 
 
 class Pages:
-    """Fills templates for people. `places` are the pages of the navigation."""
+    """Fills templates for people. `places` are the pages of the navigation; `notice` stands on top of each."""
 
-    def __init__(self, places: Iterable[Place]) -> None:
+    def __init__(self, places: Iterable[Place], notice: str | None = None) -> None:
         self.places = tuple(places)
         self._files = {path.name: path.read_bytes() for path in STATIC.iterdir() if path.suffix in _MEDIA_TYPES}
         self._marks = {name: hashlib.sha256(file).hexdigest()[:12] for name, file in self._files.items()}
@@ -76,7 +76,7 @@ class Pages:
             loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
         self._templates.filters["percent"] = _percent
-        self._templates.globals |= {"places": self.places, "asset": self._address}
+        self._templates.globals |= {"places": self.places, "asset": self._address, "notice": notice}
 
     def _address(self, name: str) -> str:
         return f"/qa/static/{name}?{self._marks[name]}"

@@ -135,7 +135,7 @@ def _overview(desk: Desk) -> Route:
 
 def make_site(bench: Bench, worker: Worker, database: Database) -> ASGIApp:
     """The application of all pages, each under `/qa`, over the journal's database."""
-    pages = Pages(PLACES)
+    pages = Pages(PLACES, bench.settings.qa_notice)
     desk = Desk(bench, worker, Gate(bench.keys, Sessions()), pages, database)
     own = [Route("/qa/static/{name}", pages.static), *_sign_in(desk), _overview(desk)]
     shelf = Shelf(bench.settings, bench.service, database)

@@ -71,16 +71,17 @@ def test_serving_installs_the_serve_group_alone(environment: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "group"), [("test", "dev"), ("check", "dev"), ("train", "train"), ("report", "evaluate")]
+    ("target", "group"),
+    [("test", "dev"), ("check", "dev"), ("train", "train"), ("report", "evaluate"), ("demo", "workbench")],
 )
 def test_each_command_installs_its_own_group(target: str, group: str, environment: Path) -> None:
     done = make("--dry-run", target, f"VENV={environment}")
     assert re.findall(r"--group (\w+) ", done.stdout) == [group]
 
 
-@pytest.mark.parametrize("target", ["serve", "report", "train", "test", "check"])
+@pytest.mark.parametrize("target", ["serve", "report", "demo", "train", "test", "check"])
 def test_an_environment_that_has_everything_is_used_as_it_is(target: str, environment: Path) -> None:
-    for group in ("serve", "evaluate", "train", "dev"):
+    for group in ("serve", "evaluate", "workbench", "train", "dev"):
         (environment / f".{group}").touch()
     done = make("--dry-run", target, f"VENV={environment}")
     assert done.returncode == 0

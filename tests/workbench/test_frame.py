@@ -157,6 +157,14 @@ def test_an_open_server_says_so_on_every_page_and_asks_for_a_name(reader: TestCl
 # every page
 
 
+def test_what_the_operator_wants_said_stands_on_every_page(bench: Bench) -> None:
+    with bench(qa_notice="Staging <b>only</b>") as client:
+        assert "Staging" not in client.get("/qa/login").text
+        sign_in(client, "Ada")
+        for path in ("/qa", "/qa/review", "/qa/confusion"):
+            assert "Staging &lt;b&gt;only&lt;/b&gt;" in client.get(path).text
+
+
 def test_pages_run_nothing_inline_and_load_nothing_foreign(reader: TestClient) -> None:
     for path in ("/qa", "/qa/login", "/qa/no-such-page"):
         page = reader.get(path)
