@@ -39,7 +39,7 @@ from serving.intake import Intake
 from serving.journal.journal import AnyJournal, make_journal
 from serving.lineup import Lineup
 from serving.metrics import Metrics
-from serving.observer import Observer, record_of
+from serving.observer import Accounts, Observer, record_of
 from serving.openapi import DESCRIPTION, INTERFACE_VERSION, body_of, describe, judges, responses_of
 from serving.quotas import Quotas
 from serving.requests import parse
@@ -47,6 +47,7 @@ from serving.rules import Rules, make_rules
 from serving.service import PredictorLoader, Service
 from serving.settings import Settings
 from serving.spans import Tracing
+from serving.turns import Turns
 from serving.wire import (
     BatchRequest,
     BatchResponse,
@@ -310,16 +311,12 @@ def create_app(
     _add_pages(app)
     workbench = add_workbench(app, Bench(settings, keys, service, journal))
     judging = {getattr(route, "path", ""): route for route in app.routes if judges(route)}
-    app.add_middleware(Door, service=service, routes=judging, write=write)
-    app.add_middleware(
-        Observer,
-        metrics=metrics,
-        write=write,
-        timeout_s=settings.request_timeout_ms / 1_000,
-        access_log=settings.access_log,
-    )
+    accounts = Accounts(metrics, timeout_s=settings.request_timeout_ms / 1_000, access_log=settings.access_log)
+    turns = Turns()
+    app.add_middleware(Observer, accounts=accounts, turns=turns, write=write)
     if tracer is not None:
         app.add_middleware(Tracing, tracer=tracer)  # the outermost
     app.state.service, app.state.changeover, app.state.metrics = service, changeover, metrics
     app.state.brake, app.state.rules = brake, rules
+    app.state.door = Door(service, accounts, turns, routes=judging, write=write)
     return app

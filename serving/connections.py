@@ -8,10 +8,14 @@ being waited for, and a request whose head comes in one piece costs none.
 from asyncio import BaseTransport, TimerHandle
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from starlette.responses import Response
+from starlette.types import Scope
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from serving.door import Added, Door
 from serving.metrics import ConnectionCode, Metrics
 from serving.settings import variable
 from serving.wire import ErrorBody, ErrorResponse
@@ -25,6 +29,7 @@ class Bounds:
     """What the connections of one server are held to."""
 
     metrics: Metrics
+    door: Door
     head_timeout_s: float
     max_connections: int
 
@@ -37,6 +42,15 @@ def _refusal(status: HTTPStatus, code: ConnectionCode, message: str, headers: st
     ).encode()
 
 
+def _bytes_of(answer: Response, added: Added, cycle: RequestResponseCycle) -> bytes:
+    headers = [*cycle.default_headers, *answer.raw_headers]
+    headers.extend((name.encode("latin-1"), value.encode("latin-1")) for name, value in added.items())
+    if not cycle.keep_alive:
+        headers.append((b"connection", b"close"))
+    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+    return b"%b%b\r\n%b" % (STATUS_LINE[answer.status_code], lines, bytes(answer.body))
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """HTTP as uvicorn reads it, within bounds; what is refused is refused in the same shape as everything else."""
 
@@ -47,6 +61,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._waiting: TimerHandle | None = None
         self._head_begun = False
         self._head_bytes = 0
+        self._in_line = False
 
     def _refuse(self, status: HTTPStatus, code: ConnectionCode, message: str, headers: str = "") -> None:
         self.bounds.metrics.observe_connection_refused(code)
@@ -124,6 +139,28 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._stop_waiting()
         super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Nothing; runs a request whose head was read, or answers it here.
+
+        One that waited for the answer before it on the same connection is refused by its route, if at all: a thousand
+        of them answered here, each from the end of the one before, would be a thousand calls deep.
+        """
+        refused = None if self._in_line else self.bounds.door.let_in(cast(Scope, cycle.scope))
+        if refused is None:
+            super()._start_asgi_task(cycle, app)
+            return
+        cycle.response_started = cycle.response_complete = True  # what is left of its body is read past
+        self.transport.write(_bytes_of(*refused, cycle))
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
+
+    def on_response_complete(self) -> None:
+        """Nothing; a request that waited on this connection begins."""
+        self._in_line = True
+        super().on_response_complete()
+        self._in_line = False
 
     def send_400_response(self, msg: str) -> None:
         """Nothing; answers bytes that are not HTTP, and closes the connection."""

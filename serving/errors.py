@@ -164,6 +164,7 @@ class OverloadedError(ApiError):
 
     def __init__(self, message: str, *, retry_after_s: int) -> None:
         super().__init__(message, headers={"Retry-After": str(retry_after_s)})
+        self.retry_after_s = retry_after_s
 
 
 class RateLimitedError(ApiError):

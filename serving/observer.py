@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
@@ -23,6 +23,7 @@ from serving.logs import fault_of
 from serving.metrics import UNMATCHED, Metrics
 from serving.timing import Timing
 from serving.traces import trace_id_of
+from serving.turns import Turns
 from serving.wire import PredictResponse
 
 LOG = logging.getLogger("signalbox.requests")
@@ -35,8 +36,8 @@ _RECORD = "signalbox.record"
 class RequestRecord:
     """What is kept of one request while it runs. `came_s` and `deadline_s` are times of the event loop's clock.
 
-    `key` is the entry of its key, where one was asked for; `headers` are added to its answer, and `timing` where it was
-    judged.
+    `place` is that in the line of those that wait for the event loop, 0 where it did not wait. `key` is the entry of
+    its key, where one was asked for; `headers` are added to its answer, and `timing` where it was judged.
     """
 
     request_id: str
@@ -51,6 +52,7 @@ class RequestRecord:
     key: KeyEntry | None = None
     headers: dict[str, str] = field(default_factory=dict)
     timing: Timing | None = None
+    place: int = 0
 
     def heed(self, timeout_ms: int | None) -> None:
         """Nothing; brings the deadline forward to what the caller asked for. Never puts it off."""
@@ -61,6 +63,13 @@ class RequestRecord:
     def caller(self) -> Caller:
         """What the journal keeps of it."""
         return Caller(self.request_id, self.key.name if self.key else None, self.received_at, self.started_at)
+
+    def all_headers(self) -> dict[str, str]:
+        """What is added to its answer, sent now."""
+        headers = {"X-Request-ID": self.request_id, **self.headers}
+        if self.timing is not None:
+            headers["Server-Timing"] = self.timing.header(perf_counter() - self.started_at)
+        return headers
 
 
 def known_record(scope: Scope) -> RequestRecord | None:
@@ -79,20 +88,13 @@ def record_of(request: Request) -> RequestRecord:
 
 def _request_id(scope: Scope) -> str:
     """The caller's id where it is short and plain, else one of ours."""
-    said = Headers(scope=scope).get("x-request-id", "")
+    said = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), "")
     return said if _SANE_REQUEST_ID.fullmatch(said) else str(ULID())
 
 
 def _route_of(scope: Scope) -> str:
     """The path of the route that was found, parameters by name; one word for all paths that are not ours."""
     return getattr(scope.get("route"), "path", UNMATCHED)
-
-
-def _headers_of(record: RequestRecord) -> dict[str, str]:
-    headers = {"X-Request-ID": record.request_id, **record.headers}
-    if record.timing is not None:
-        headers["Server-Timing"] = record.timing.header(perf_counter() - record.started_at)
-    return headers
 
 
 def _cut_off() -> NotReadyError:
@@ -103,25 +105,24 @@ def _cut_off() -> NotReadyError:
     )
 
 
-class Observer:
-    """Middleware around the whole application; `write` gives an error the shape that its path wants."""
+class Accounts:
+    """What is kept of every request: a record while it runs, then its place in the metrics and its line in the log."""
 
-    def __init__(
-        self, app: ASGIApp, metrics: Metrics, *, write: ErrorWriter, timeout_s: float, access_log: bool
-    ) -> None:
-        self._app = app
+    def __init__(self, metrics: Metrics, *, timeout_s: float, access_log: bool) -> None:
         self._metrics = metrics
-        self._write = write
         self._timeout_s = timeout_s
         self._access_log = access_log
 
-    def _begin(self, scope: Scope) -> RequestRecord:
+    def begin(self, scope: Scope) -> RequestRecord:
+        """The record of a request that has come. On the event loop."""
         came_s = asyncio.get_running_loop().time()
         record = RequestRecord(_request_id(scope), came_s, came_s + self._timeout_s)
         scope[_RECORD] = record
         return record
 
-    def _end(self, record: RequestRecord, scope: Scope) -> None:
+    def end(self, record: RequestRecord, scope: Scope) -> None:
+        """Nothing; the request has its answer, or never will."""
+        record.route = _route_of(scope)
         seconds = perf_counter() - record.started_at
         self._metrics.observe_request(record.route, record.status, seconds)
         if record.error_code is not None:
@@ -139,6 +140,25 @@ class Observer:
             }
             LOG.info("request", extra={"fields": fields})
 
+
+class Observer:
+    """Middleware around the whole application; `write` gives an error the shape that its path wants.
+
+    A request that came in by `serving.door` has its record from there.
+    """
+
+    def __init__(self, app: ASGIApp, accounts: Accounts, turns: Turns, *, write: ErrorWriter) -> None:
+        self._app = app
+        self._accounts = accounts
+        self._turns = turns
+        self._write = write
+
+    def _begin(self, scope: Scope) -> RequestRecord:
+        record = known_record(scope) or self._accounts.begin(scope)
+        if record.place:
+            self._turns.begin(record.place, perf_counter() - record.started_at)
+        return record
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs one request."""
         if scope["type"] != "http":
@@ -149,7 +169,7 @@ class Observer:
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
-                MutableHeaders(scope=message).update(_headers_of(record))
+                MutableHeaders(scope=message).update(record.all_headers())
             await send(message)
 
         try:
@@ -171,5 +191,4 @@ class Observer:
                 record.error_code = InternalError.code
                 await self._write(InternalError(), scope["path"])(scope, receive, send_with_id)
         finally:
-            record.route = _route_of(scope)
-            self._end(record, scope)
+            self._accounts.end(record, scope)

@@ -124,7 +124,7 @@ def quick_switches() -> Iterator[None]:
 def serve(app: FastAPI, settings: Settings, listener: socket.socket, announce: Callable[[], None]) -> str:
     """Why the model did not start, empty where it did; returns when the server has stopped."""
     service: Service = app.state.service
-    bounds = Bounds(app.state.metrics, settings.head_timeout_ms / 1_000, settings.max_connections)
+    bounds = Bounds(app.state.metrics, app.state.door, settings.head_timeout_ms / 1_000, settings.max_connections)
     config = uvicorn.Config(
         app,
         loop="uvloop",

@@ -12,6 +12,7 @@ import pytest
 from serving.connections import MAX_HEAD_BYTES
 from serving.settings import Settings
 from tests.serving.clients import PATIENT_MS, WAIT_S, MakePredictor, running_server
+from tests.serving.sockets import connect, count_of, rest_of
 
 HEAD = b"GET /healthz HTTP/1.1\r\nhost: here\r\n"
 WHOLE = HEAD + b"\r\n"
@@ -33,19 +34,6 @@ def serve_bounded(make_predictor: MakePredictor) -> ServeBounded:
     return start
 
 
-def connect(address: str) -> socket.socket:
-    host, port = address.removeprefix("http://").split(":")
-    return socket.create_connection((host, int(port)), timeout=WAIT_S)
-
-
-def rest_of(connection: socket.socket) -> bytes:
-    """What comes until the server closes the connection."""
-    parts = []
-    while part := connection.recv(65_536):
-        parts.append(part)
-    return b"".join(parts)
-
-
 def answer_on(connection: socket.socket) -> bytes:
     """One answer of a connection that stays open."""
     got = b""
@@ -65,17 +53,6 @@ def check_refusal(answer: bytes, status: int, code: str) -> str:
     assert said["error"]["code"] == code
     assert said["fallback"] == {"action": "agent"}
     return str(said["error"]["message"])
-
-
-def count_of(address: str, name: str) -> float:
-    """A metric of the server, asked on a connection of its own."""
-    with connect(address) as connection:
-        connection.sendall(b"GET /metrics HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n")
-        text = rest_of(connection).decode()
-    for line in text.splitlines():
-        if line.startswith(f"{name} "):
-            return float(line.rpartition(" ")[2])
-    raise AssertionError(f"{name} is not there")
 
 
 def wait_until(done: Callable[[], bool]) -> None:

@@ -334,7 +334,7 @@ def test_what_does_not_fit_the_queue_is_refused_with_the_time_to_come_again(serv
 
 
 @pytest.mark.parametrize("path", [PREDICT, BATCH])
-def test_under_overload_a_request_is_turned_away_before_its_key_and_its_body(serve: Serve, path: str) -> None:
+def test_under_overload_a_request_is_turned_away_before_its_body(serve: Serve, path: str) -> None:
     def never() -> Message:
         raise AssertionError("the body was asked for")
 
