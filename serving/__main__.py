@@ -225,7 +225,9 @@ def rules(arguments: argparse.Namespace) -> int:
 
     settings = read_settings(journal=arguments.journal, host="127.0.0.1")
     with existing_database(settings) as database:
-        removed = arguments.remove and database.write(remove_rule, arguments.remove, by=getpass.getuser())
+        removed = arguments.remove and database.write(
+            remove_rule, arguments.remove, by=getpass.getuser(), reason=arguments.reason
+        )
         found = database.read(standing_rules)
     if arguments.remove and not removed:
         _say(f"Nothing was removed: no rule {arguments.remove} holds. Wanted: the id of one. List them with `rules`.")
@@ -334,9 +336,10 @@ def _parser() -> argparse.ArgumentParser:
         rules,
         "list the must-not-answer rules, or take one away",
         "rules",
-        "rules --remove 01KAN4Z1WFV8T9KT2V1JY5DB7N",
+        'rules --remove 01KAN4Z1WFV8T9KT2V1JY5DB7N --reason "the offer has ended"',
     )
     ruling.add_argument("--remove", metavar="ID", help="the rule to take away")
+    ruling.add_argument("--reason", default="", metavar="WHY", help="why it is taken away")
     braking = _add_verb(
         verbs,
         "brake",

@@ -7,7 +7,7 @@ database does.
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
@@ -33,6 +33,15 @@ READ_EVERY_S = 2.0
 WITHHELD_CODES = ("crisis_brake", "must_not_answer", "rules_not_read")
 """The codes of the reasons for which a machine is not let, whatever the scores."""
 LOG = logging.getLogger("signalbox.rules")
+
+
+_NAMES_A_RULE = "rule "
+
+
+def rule_of(reasons: Sequence[Reason]) -> str | None:
+    """The id of the rule that took a post from the machine, `None` where none did."""
+    first = next(iter(reasons), None)
+    return first.detail.removeprefix(_NAMES_A_RULE) if first and first.code == "must_not_answer" else None
 
 
 class RuleBook:
@@ -155,7 +164,7 @@ class ReadRules:
             return Reason("rules_not_read", "the must-not-answer rules were not read yet")
         book = self._books.get(model_version)
         found = book.find(text) if book else None
-        return Reason("must_not_answer", f"rule {found}") if found else None
+        return Reason("must_not_answer", f"{_NAMES_A_RULE}{found}") if found else None
 
     def health(self) -> RulesAnswer:
         """`unread` until they were read once; `stale` while they cannot be, and those of before hold."""

@@ -1,7 +1,7 @@
 """Labels that people gave instead of the model's, each with the post as the model read it and where it comes from.
 
 A correction keeps its own copy of the masked text, since it is there to be trained on; how long stands in
-docs/workbench.md.
+docs/workbench.md. To withdraw one is a row of its own: it stays on record, and nobody trains on it any more.
 """
 
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, exists, literal, select, tuple_
 
 from models.policy import Facts
 from serving.journal.reviews import masked, new_id, now
 from serving.journal.store import insert_new
-from serving.journal.tables import CORRECTIONS, DECISIONS, FACTS
+from serving.journal.tables import CORRECTION_WITHDRAWALS, CORRECTIONS, DECISIONS, FACTS, UtcTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,57 @@ class CorrectedPost:
     taxonomy_version: str
 
 
+@dataclass(frozen=True, slots=True)
+class CorrectionFilter:
+    """Which corrections are meant; what is empty or `None` says nothing."""
+
+    since: datetime | None = None
+    """Made then or later."""
+    until: datetime | None = None
+    """Made before."""
+    reader: str = ""
+    route: str = ""
+    """The one that was given, not the model's; the intent likewise."""
+    intent: str = ""
+    model: str = ""
+    """The version of the model that was corrected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """Who took a correction back, why and when."""
+
+    by: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionOnRecord:
+    """A correction and what became of it. It is `followed` where a later one of the same prediction stands."""
+
+    corrected: CorrectedPost
+    withdrawal: Withdrawal | None
+    followed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionPage:
+    """Corrections, and what to ask for those after them; `None` at the end."""
+
+    corrections: tuple[CorrectionOnRecord, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionChoices:
+    """What there is to choose corrections by, in the order of the alphabet."""
+
+    readers: tuple[str, ...]
+    intents: tuple[str, ...]
+    models: tuple[str, ...]
+
+
 _OWN = tuple(each.name for each in fields(Correction))
 _COPIED = ("text", "context", "facts", "model_version", "policy_version", "taxonomy_version")
 
@@ -65,13 +116,82 @@ def add_correction(connection: Connection, correction: Correction) -> bool:
     return True
 
 
-def corrections(connection: Connection, *, since: datetime | None = None) -> Iterator[CorrectedPost]:
-    """The corrections made from then on, the oldest first; of one reader and prediction the newest alone."""
-    asked = select(CORRECTIONS).order_by(CORRECTIONS.c.made_at, CORRECTIONS.c.id)
-    if since is not None:
-        asked = asked.where(CORRECTIONS.c.made_at >= since)
-    rows = {(row["prediction_id"], row["reader"]): row for row in connection.execute(asked).mappings()}
+def withdraw_correction(connection: Connection, correction_id: str, *, by: str, reason: str) -> bool:
+    """True where a correction that stood stands no more; false where there is none of that id, or it was withdrawn."""
+    if connection.execute(select(CORRECTIONS.c.id).where(CORRECTIONS.c.id == correction_id)).first() is None:
+        return False
+    row: dict[str, Any] = {"correction_id": correction_id, "by": by, "reason": masked(reason), "at": now()}
+    return connection.execute(insert_new(connection, CORRECTION_WITHDRAWALS), row).rowcount == 1
+
+
+def _conditions(wanted: CorrectionFilter) -> Iterator[ColumnElement[bool]]:
+    for column, value in (
+        (CORRECTIONS.c.reader, wanted.reader),
+        (CORRECTIONS.c.route, wanted.route),
+        (CORRECTIONS.c.intent, wanted.intent),
+        (CORRECTIONS.c.model_version, wanted.model),
+    ):
+        if value:
+            yield column == value
+    if wanted.since is not None:
+        yield CORRECTIONS.c.made_at >= wanted.since
+    if wanted.until is not None:
+        yield CORRECTIONS.c.made_at < wanted.until
+
+
+def _corrected(row: Any) -> CorrectedPost:
+    kept = {name: row[name] for name in (*_COPIED, "predicted_route", "predicted_intent") if name != "facts"}
+    own = Correction(**{name: row[name] for name in _OWN})
+    return CorrectedPost(correction=own, facts=FACTS.validate_json(row["facts"]), **kept)
+
+
+def corrections(connection: Connection, wanted: CorrectionFilter = CorrectionFilter()) -> Iterator[CorrectedPost]:
+    """Those meant that nobody withdrew, the oldest first; of one reader and prediction the newest of them alone."""
+    withdrawn = exists().where(CORRECTION_WITHDRAWALS.c.correction_id == CORRECTIONS.c.id)
+    asked = select(CORRECTIONS).where(~withdrawn, *_conditions(wanted))
+    found = connection.execute(asked.order_by(CORRECTIONS.c.made_at, CORRECTIONS.c.id))
+    rows = {(row["prediction_id"], row["reader"]): row for row in found.mappings()}
     for row in sorted(rows.values(), key=lambda each: (each["made_at"], each["id"])):
-        kept = {name: row[name] for name in (*_COPIED, "predicted_route", "predicted_intent") if name != "facts"}
-        own = Correction(**{name: row[name] for name in _OWN})
-        yield CorrectedPost(correction=own, facts=FACTS.validate_json(row["facts"]), **kept)
+        yield _corrected(row)
+
+
+def page_of_corrections(
+    connection: Connection, wanted: CorrectionFilter, *, after: str | None = None, most: int = 25
+) -> CorrectionPage:
+    """The newest corrections with what became of them, or those after a page whose `next` is `after`.
+
+    Raises:
+        ValueError: when `after` is no page's `next`.
+    """
+    withdrawal, later, its = CORRECTION_WITHDRAWALS.c, CORRECTIONS.alias("later"), CORRECTION_WITHDRAWALS.alias("its")
+    place = (CORRECTIONS.c.made_at, CORRECTIONS.c.id)
+    followed = exists().where(
+        later.c.prediction_id == CORRECTIONS.c.prediction_id,
+        tuple_(later.c.made_at, later.c.id) > tuple_(*place),
+        ~exists().where(its.c.correction_id == later.c.id),
+    )
+    joined = CORRECTIONS.outerjoin(CORRECTION_WITHDRAWALS, withdrawal.correction_id == CORRECTIONS.c.id)
+    asked = select(CORRECTIONS, *withdrawal["by", "reason", "at"], followed.label("followed")).select_from(joined)
+    asked = asked.where(*_conditions(wanted)).order_by(*(column.desc() for column in place))
+    if after is not None:
+        made_at, _, correction_id = after.rpartition(".")
+        before = tuple_(literal(datetime.fromisoformat(made_at), UtcTime()), literal(correction_id))
+        asked = asked.where(tuple_(*place) < before)
+    rows = connection.execute(asked.limit(most + 1)).mappings().all()
+    found = tuple(
+        CorrectionOnRecord(
+            _corrected(row),
+            Withdrawal(row["by"], row["reason"], row["at"]) if row["by"] is not None else None,
+            bool(row["followed"]),
+        )
+        for row in rows[:most]
+    )
+    last = found[-1].corrected.correction if len(rows) > most else None
+    return CorrectionPage(found, f"{last.made_at.isoformat()}.{last.id}" if last else None)
+
+
+def correction_choices(connection: Connection) -> CorrectionChoices:
+    """Who gave corrections, to which intents, of which models."""
+    columns = CORRECTIONS.c["reader", "intent", "model_version"]
+    found = connection.execute(select(*columns).distinct()).all()
+    return CorrectionChoices(*(tuple(sorted({row[place] for row in found})) for place in range(len(columns))))

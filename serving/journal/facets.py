@@ -4,12 +4,13 @@ Nothing here holds text: what is near to what is a name of words, and an author 
 """
 
 from collections import OrderedDict
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import blake2b
 
 from serving.journal.entry import Entry
 from serving.journal.tables import Row
 from serving.likeness import Alike, name_of, shingles_of, words_of
+from serving.rules import rule_of
 
 MOST_CLUSTERS = 2_000
 """The newest so many are known: some 6 MB, and what an hour brings to a busy desk."""
@@ -18,6 +19,11 @@ MOST_CLUSTERS = 2_000
 def ms_of(when: datetime) -> int:
     """A time as the whole milliseconds since 1970 began in UTC."""
     return round(when.timestamp() * 1_000)
+
+
+def time_of(at_ms: int) -> datetime:
+    """The time, in UTC, of so many milliseconds since 1970 began."""
+    return datetime.fromtimestamp(at_ms / 1_000, UTC)
 
 
 class Clusters:
@@ -68,4 +74,5 @@ def facet_of(entry: Entry, cluster: str | None) -> Row:
         "lot": int.from_bytes(blake2b(answer.prediction_id.encode(), digest_size=4).digest()) >> 1,
         "cluster": cluster,
         "author": entry.author,
+        "held_by": rule_of(prediction.decision.reasons),
     }

@@ -8,7 +8,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from math import inf
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, Select, case, func
 
 from data.taxonomy import Route
 from models.policy import Facts
-from serving.journal.facets import ms_of
+from serving.journal.facets import ms_of, time_of
 from serving.journal.filter import Filter, conditions
 from serving.journal.reviews import labelled, standing
 from serving.journal.tables import DECISIONS, FACETS, FACTS
@@ -95,6 +95,16 @@ class ScoredPost:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptText:
+    """What the model read of a post, masked, and what was done."""
+
+    prediction_id: str
+    received_at: datetime
+    action: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Count:
     """Posts of one route, action and intent, from `since` on, where they are counted by time."""
 
@@ -169,10 +179,6 @@ class Choices:
     langs: tuple[str, ...]
     intents: tuple[str, ...]
     models: tuple[str, ...]
-
-
-def _time(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(at_ms / 1_000, UTC)
 
 
 def _posts(connection: Connection, asked: Select[Any]) -> tuple[KeptPost, ...]:
@@ -266,6 +272,15 @@ def scored_posts(connection: Connection, wanted: Filter, *, most: int) -> tuple[
     )
 
 
+def kept_texts(connection: Connection, wanted: Filter, *, most: int) -> tuple[KeptText, ...]:
+    """The texts of the newest posts, the newest first."""
+    columns = (FACETS.c.prediction_id, DECISIONS.c.received_at, FACETS.c.action, DECISIONS.c.text)
+    joined = FACETS.join(DECISIONS, DECISIONS.c.prediction_id == FACETS.c.prediction_id)
+    asked = select(*columns).select_from(joined).where(*conditions(wanted))
+    found = connection.execute(asked.order_by(FACETS.c.at_ms.desc(), FACETS.c.prediction_id.desc()).limit(most))
+    return tuple(KeptText(*row) for row in found)
+
+
 def counts(connection: Connection, wanted: Filter) -> tuple[Count, ...]:
     """Posts by route, action and intent."""
     labels = FACETS.c["route", "action", "intent"]
@@ -281,7 +296,7 @@ def counts_by_time(connection: Connection, wanted: Filter, *, step_s: int = HOUR
     labels = FACETS.c["route", "action", "intent"]
     asked = select(step, *labels, func.count(), _sum(FACETS.c.abstained)).where(*conditions(wanted))
     found = connection.execute(asked.group_by(step, *labels).order_by(step, *labels))
-    return tuple(Count(_time(place * step_ms), *row) for place, *row in found)
+    return tuple(Count(time_of(place * step_ms), *row) for place, *row in found)
 
 
 def _sum(condition: ColumnElement[Any]) -> ColumnElement[int]:
@@ -364,7 +379,7 @@ def clusters(connection: Connection, wanted: Filter, *, least: int = 5, most: in
     asked = asked.where(FACETS.c.cluster.is_not(None), *conditions(wanted)).group_by(FACETS.c.cluster)
     found = connection.execute(asked.having(posts >= least).order_by(posts.desc(), FACETS.c.cluster).limit(most))
     return tuple(
-        Cluster(name, number, _time(first), _time(last), newest) for name, number, first, last, newest in found
+        Cluster(name, number, time_of(first), time_of(last), newest) for name, number, first, last, newest in found
     )
 
 

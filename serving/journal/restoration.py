@@ -6,8 +6,11 @@ kept, numbers from the facts. Where a model would read the result otherwise, it 
 
 import json
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import Connection
@@ -15,7 +18,7 @@ from sqlalchemy import Connection
 from data.output import whole_file
 from data.post import Author, LabelledPost, Reach
 from data.rendering import render
-from serving.journal.corrections import CorrectedPost, corrections
+from serving.journal.corrections import CorrectedPost, CorrectionFilter, corrections
 
 _CONTEXT = re.compile(
     r"(?P<platform>\w+)(?:\. followers [^.]+)?(?:\. (?P<verified>(?:not )?verified))?(?:\. bio: (?P<bio>.*?))?"
@@ -66,20 +69,37 @@ def _without(context: str) -> str:
     return _BEFORE_A_FULL_STOP.sub("", context)
 
 
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """Corrections as labelled posts, `lines` of values with their provenance, and how many could not be had as such."""
+
+    lines: tuple[dict[str, Any], ...]
+    left_out: int
+
+    def text(self) -> Iterator[str]:
+        """The same as JSON Lines."""
+        return (json.dumps(line, ensure_ascii=False) + "\n" for line in self.lines)
+
+
+def export(connection: Connection, wanted: CorrectionFilter, *, lang: str) -> Exported:
+    """The corrections meant as labelled posts; of several of one prediction the newest."""
+    newest = {each.correction.prediction_id: each for each in corrections(connection, wanted)}
+    posts = [(labelled_post(each, lang=lang), each) for each in newest.values()]
+    return Exported(
+        tuple(post.model_dump(mode="json", exclude={"posted_at"}) | _provenance(each) for post, each in posts if post),
+        sum(post is None for post, _ in posts),
+    )
+
+
 def write_corrections(connection: Connection, path: Path, *, since: datetime | None, lang: str) -> tuple[int, int]:
     """How many corrected posts the file at `path` holds afterwards, and how many were left out.
 
-    Of several corrections of one prediction the newest is taken. What stood there before stays until all is written.
+    What stood there before stays until all is written.
     """
-    newest = {each.correction.prediction_id: each for each in corrections(connection, since=since)}
-    posts = {prediction_id: labelled_post(each, lang=lang) for prediction_id, each in newest.items()}
+    exported = export(connection, CorrectionFilter(since=since), lang=lang)
     with whole_file(path) as file:
-        for prediction_id, post in posts.items():
-            if post is not None:
-                line = post.model_dump(mode="json", exclude={"posted_at"}) | _provenance(newest[prediction_id])
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
-    left_out = sum(post is None for post in posts.values())
-    return len(posts) - left_out, left_out
+        file.writelines(exported.text())
+    return len(exported.lines), exported.left_out
 
 
 def _provenance(corrected: CorrectedPost) -> dict[str, str]:

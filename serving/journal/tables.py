@@ -24,12 +24,13 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    text,
 )
 
 from models.policy import Facts
 from serving.journal.entry import Entry
 
-SCHEMA_VERSION = "0005"
+SCHEMA_VERSION = "0007"
 """The newest migration. Kept here so that a start need not load Alembic to see that there is nothing to do."""
 FACTS = TypeAdapter(Facts)
 Row = dict[str, Any]
@@ -83,6 +84,7 @@ DECISIONS = Table(
     Column("answer", Text, nullable=False),
 )
 
+_HELD = text("held_by IS NOT NULL")
 FACETS = Table(
     "facets",
     METADATA,
@@ -103,11 +105,13 @@ FACETS = Table(
     Column("lot", Integer, nullable=False),
     Column("cluster", String(16)),
     Column("author", String(32)),
+    Column("held_by", String(26)),
     Index("ix_facets_at_ms", "at_ms", "prediction_id"),
     Index("ix_facets_confidence", "confidence", "prediction_id"),
     Index("ix_facets_lot", "lot", "prediction_id"),
     Index("ix_facets_cluster", "cluster", "at_ms", "lane", "prediction_id"),
     Index("ix_facets_author", "author", "at_ms"),
+    Index("ix_facets_held_by", "held_by", "at_ms", sqlite_where=_HELD, postgresql_where=_HELD),
 )
 """By what decisions are found and counted: some 0.4 KB each with its indexes, and nothing of the text."""
 REVIEWS = Table(
@@ -145,6 +149,14 @@ CORRECTIONS = Table(
     Column("model_version", Text, nullable=False),
     Column("policy_version", Text, nullable=False),
     Column("taxonomy_version", Text, nullable=False),
+)
+CORRECTION_WITHDRAWALS = Table(
+    "correction_withdrawals",
+    METADATA,
+    Column("correction_id", String(26), primary_key=True),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
 )
 POLICY_VERSIONS = Table(
     "policy_versions",
@@ -193,6 +205,7 @@ RULE_REMOVALS = Table(
     METADATA,
     Column("rule_id", String(26), primary_key=True),
     Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
     Column("at", UtcTime, nullable=False),
 )
 BRAKE_EVENTS = Table(

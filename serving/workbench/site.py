@@ -18,8 +18,10 @@ from serving.workbench.bench import Bench
 from serving.workbench.confusion.page import ConfusionPages
 from serving.workbench.confusion.scorings import Scorings
 from serving.workbench.confusion.sources import Shelf
+from serving.workbench.corrections.page import CorrectionPages
 from serving.workbench.pages import Pages, Place, Shielded
 from serving.workbench.review.page import ReviewPages
+from serving.workbench.rules.page import RulePages
 from serving.workbench.sessions import Session, Sessions
 from serving.workbench.thresholds.page import ThresholdPages
 from serving.workbench.visits import FORM_PARTS, HOME, LOGIN, Desk, Visit, for_readers, safe_target
@@ -30,6 +32,8 @@ PLACES = (
     Place("/qa", "Overview", "h", "what is in service, and the way to everything else"),
     Place("/qa/confusion", "Confusion", "c", "what a bundle takes for what, down to each post"),
     Place("/qa/review", "Review", "r", "posts to read next, one key a label"),
+    Place("/qa/corrections", "Corrections", "x", "what posts should have been called, and the way to training"),
+    Place("/qa/rules", "Rules", "u", "what no machine may answer, and what a rule has held back"),
     Place("/qa/thresholds", "Thresholds", "t", "what a risk budget comes to, and who approved it"),
 )
 _TITLES = {403: "Not allowed", 404: "No such page", 405: "Not here", 413: "Too large", 503: "Not ready"}
@@ -141,7 +145,8 @@ def make_site(bench: Bench, worker: Worker, database: Database) -> ASGIApp:
     shelf = Shelf(bench.settings, bench.service, database)
     scorings = Scorings(shelf, worker)
     confusion, thresholds = ConfusionPages(desk, shelf, scorings), ThresholdPages(desk, shelf, scorings)
-    routes = [*own, *confusion.routes(), *ReviewPages(desk).routes(), *thresholds.routes()]
+    of_people = [*ReviewPages(desk).routes(), *CorrectionPages(desk).routes(), *RulePages(desk).routes()]
+    routes = [*own, *confusion.routes(), *of_people, *thresholds.routes()]
     return Starlette(
         routes=routes,
         middleware=[Middleware(Shielded)],

@@ -20,6 +20,7 @@ from serving.workbench.worker import Worker
 
 Found = TypeVar("Found")
 HOME, LOGIN = "/qa", "/qa/login"
+MAX_REASON_CHARACTERS = 500
 FORM_PARTS = "HX-Request"
 """htmx says by this header that it asks for a part of a page."""
 
@@ -81,6 +82,30 @@ class Visit:
     def query(self) -> Mapping[str, str]:
         """What stands after the question mark, each name once."""
         return self.request.query_params
+
+
+def reason_of(form: Mapping[str, str], what: str) -> str:
+    """Why somebody does what a form asks for; `what` says what is not done without it.
+
+    Raises:
+        HTTPException: 422 when there is no reason.
+    """
+    reason = form.get("reason", "").strip()
+    if not 0 < len(reason) <= MAX_REASON_CHARACTERS:
+        raise HTTPException(
+            422,
+            f"{what}: the reason has {len(reason)} characters. Wanted: 1 to {MAX_REASON_CHARACTERS}, since it is kept "
+            "with your name. Write why.",
+        )
+    return reason
+
+
+def post_gone() -> HTTPException:
+    """What answers a question about a post that is not in the journal."""
+    return HTTPException(
+        404,
+        "There is no such post in the journal, or its text was deleted. Wanted: one that is there. Choose another.",
+    )
 
 
 Page = Callable[[Visit], Awaitable[Response]]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.journal.corrections import Correction, add_correction, corrections
+from serving.journal.corrections import Correction, CorrectionFilter, add_correction, corrections
 from serving.journal.database import Database
 from serving.journal.reviews import (
     Agreement,
@@ -140,9 +140,10 @@ def test_of_two_corrections_of_one_reader_the_newest_counts(desk: Database) -> N
         assert desk.write(add_correction, each)
     assert [each.correction for each in desk.read(lambda connection: list(corrections(connection)))] == [second, other]
     since = NOON + timedelta(hours=2)
-    assert [each.correction for each in desk.read(lambda connection: list(corrections(connection, since=since)))] == [
-        other
-    ]
+    assert [
+        each.correction
+        for each in desk.read(lambda connection: list(corrections(connection, CorrectionFilter(since=since))))
+    ] == [other]
 
 
 def test_a_correction_of_what_is_not_in_the_journal_is_not_kept(desk: Database) -> None:

@@ -1,9 +1,7 @@
 """The report as files: figures as JSON, matrix and posts as CSV, pictures as SVG, which the page makes PNG of."""
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from starlette.responses import Response
@@ -13,20 +11,7 @@ from evaluation.report.cases import Case, table_of
 from evaluation.summary import Summary
 from serving.workbench.confusion.scorings import Scored
 from serving.workbench.confusion.where import Where
-
-_BYTE_ORDER_MARK = "\ufeff"
-"""By it Excel knows that the file is UTF-8."""
-
-
-def _file(content: str, name: str, media_type: str) -> Response:
-    headers = {"content-disposition": f'attachment; filename="{name}"'}
-    return Response(content.encode(), media_type=media_type, headers=headers)
-
-
-def _csv(rows: Iterable[Sequence[object]], name: str) -> Response:
-    out = io.StringIO(newline="")
-    csv.writer(out).writerows(rows)
-    return _file(_BYTE_ORDER_MARK + out.getvalue(), name, "text/csv; charset=utf-8")
+from serving.workbench.files import as_csv, as_file
 
 
 def origin_of(scored: Scored, where: Where) -> dict[str, Any]:
@@ -45,16 +30,16 @@ def figures_json(scored: Scored, where: Where, summary: Summary) -> Response:
     """All figures, as `summary` of report.json has them (docs/evaluation.md)."""
     content = {"origin": origin_of(scored, where), "summary": summary}
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    return _file(f"{text}\n", "confusion.json", "application/json")
+    return as_file(f"{text}\n", "confusion.json", "application/json")
 
 
 def matrix_csv(head: str, summary: Summary) -> Response:
     """The matrix of a head: a row for each true label, a column for each label that was said."""
     labels = summary[head]["labels"]
     rows = [[guarded(label), *counts] for label, counts in zip(labels, summary[head]["confusion"], strict=True)]
-    return _csv([["true label", *labels], *rows], f"confusion-{head}.csv")
+    return as_csv([["true label", *labels], *rows], f"confusion-{head}.csv")
 
 
 def posts_csv(cases: Iterable[Case]) -> Response:
     """The posts with their labels and decisions, as errors.csv has them; texts are masked."""
-    return _csv(list(table_of(cases)), "posts.csv")
+    return as_csv(list(table_of(cases)), "posts.csv")
