@@ -14,6 +14,7 @@ from typing import Literal
 
 from data.rendering import Rendered, emoji_names, without_author
 from data.taxonomy import Route
+from evaluation.workbench.steps import Steps, finish
 from models.guards import facts_again
 from models.policy import Action, Facts, Thresholds
 from models.predictor import Prediction, Predictor
@@ -163,8 +164,11 @@ def gaps(prediction: Prediction, thresholds: Thresholds) -> tuple[Gap, ...]:
     return tuple(sorted(found, key=lambda gap: -gap.missing))
 
 
-def _edited(rendered: Rendered, facts: Facts) -> Iterator[tuple[EditCode, str, Rendered, Facts]]:
-    """The edits of the list that can be made on this post, but for the words, with what each leaves out."""
+def _edited(rendered: Rendered, facts: Facts, most: int) -> Iterator[tuple[EditCode, str, Rendered, Facts]]:
+    """The edits of the list that can be made on this post, but for the words, with what each leaves out.
+
+    Of the sentences the first `most`.
+    """
     if _AUTHORITY.search(rendered.text):
         untagged = replace(rendered, text=_AUTHORITY.sub("@user", rendered.text))
         yield "no_authority", "the tagged authority", untagged, facts
@@ -172,16 +176,14 @@ def _edited(rendered: Rendered, facts: Facts) -> Iterator[tuple[EditCode, str, R
     if anonymous != rendered or facts.followers is not None or facts.vip:
         yield "author_unknown", "what is known of the author", anonymous, replace(facts, followers=None, vip=False)
     sentences = sentences_of(rendered.text)
-    for piece in sentences if len(sentences) > 1 else ():
+    for piece in sentences[:most] if len(sentences) > 1 else ():
         yield "without_sentence", piece.text, _without(rendered, piece), facts
 
 
-def explain(predictor: Predictor, rendered: Rendered, facts: Facts, *, most_pieces: int = MOST_PIECES) -> Evidence:
-    """Why `predictor` decides as it does about what was read of a post, and what would change that.
-
-    One run of the model for every piece, sentence and edit. Texts are those that the model read, with personal data
-    masked; the language and the exposed data stay those that the guards found in the post as it was.
-    """
+def explain_in_steps(
+    predictor: Predictor, rendered: Rendered, facts: Facts, *, most_pieces: int = MOST_PIECES
+) -> Steps[Evidence]:
+    """The same as `explain`, one run of the model a step."""
     whole = _predict(predictor, rendered, facts)
     decisive = _decisive(whole)
     score = whole.routes[decisive]
@@ -192,10 +194,12 @@ def explain(predictor: Predictor, rendered: Rendered, facts: Facts, *, most_piec
 
     words, edits = [], []
     for piece in pieces_of(rendered.text, most_pieces):
+        yield
         now = _predict(predictor, _without(rendered, piece), facts)
         words.append(Word(piece, score - now.routes[decisive]))
         edits.append(edit("without_word", piece.text, now))
-    for code, without, changed, known in _edited(rendered, facts):
+    for code, without, changed, known in _edited(rendered, facts, most_pieces):
+        yield
         edits.append(edit(code, without, _predict(predictor, changed, known)))
     return Evidence(
         prediction=whole,
@@ -205,3 +209,12 @@ def explain(predictor: Predictor, rendered: Rendered, facts: Facts, *, most_piec
         gaps=gaps(whole, predictor.policy.thresholds),
         edits=tuple(sorted(edits, key=lambda each: (not each.flips, len(each.without)))),
     )
+
+
+def explain(predictor: Predictor, rendered: Rendered, facts: Facts, *, most_pieces: int = MOST_PIECES) -> Evidence:
+    """Why `predictor` decides as it does about what was read of a post, and what would change that.
+
+    One run of the model for every piece, sentence and edit. Texts are those that the model read, with personal data
+    masked; the language and the exposed data stay those that the guards found in the post as it was.
+    """
+    return finish(explain_in_steps(predictor, rendered, facts, most_pieces=most_pieces))

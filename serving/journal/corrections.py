@@ -139,16 +139,28 @@ def _conditions(wanted: CorrectionFilter) -> Iterator[ColumnElement[bool]]:
         yield CORRECTIONS.c.made_at < wanted.until
 
 
+def _withdrawn() -> ColumnElement[bool]:
+    return exists().where(CORRECTION_WITHDRAWALS.c.correction_id == CORRECTIONS.c.id)
+
+
 def _corrected(row: Any) -> CorrectedPost:
     kept = {name: row[name] for name in (*_COPIED, "predicted_route", "predicted_intent") if name != "facts"}
     own = Correction(**{name: row[name] for name in _OWN})
     return CorrectedPost(correction=own, facts=FACTS.validate_json(row["facts"]), **kept)
 
 
+def corrections_of(connection: Connection, prediction_id: str) -> tuple[Correction, ...]:
+    """Those of one prediction that nobody withdrew, the oldest first; of one reader the newest of them alone."""
+    columns, withdrawn = CORRECTIONS.c[_OWN], _withdrawn()
+    asked = select(*columns).where(CORRECTIONS.c.prediction_id == prediction_id, ~withdrawn)
+    found = connection.execute(asked.order_by(CORRECTIONS.c.made_at, CORRECTIONS.c.id)).mappings()
+    newest = {row["reader"]: Correction(**row) for row in found}
+    return tuple(sorted(newest.values(), key=lambda each: (each.made_at, each.id)))
+
+
 def corrections(connection: Connection, wanted: CorrectionFilter = CorrectionFilter()) -> Iterator[CorrectedPost]:
     """Those meant that nobody withdrew, the oldest first; of one reader and prediction the newest of them alone."""
-    withdrawn = exists().where(CORRECTION_WITHDRAWALS.c.correction_id == CORRECTIONS.c.id)
-    asked = select(CORRECTIONS).where(~withdrawn, *_conditions(wanted))
+    asked = select(CORRECTIONS).where(~_withdrawn(), *_conditions(wanted))
     found = connection.execute(asked.order_by(CORRECTIONS.c.made_at, CORRECTIONS.c.id))
     rows = {(row["prediction_id"], row["reader"]): row for row in found.mappings()}
     for row in sorted(rows.values(), key=lambda each: (each["made_at"], each["id"])):

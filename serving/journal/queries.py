@@ -181,12 +181,13 @@ class Choices:
     models: tuple[str, ...]
 
 
-def _posts(connection: Connection, asked: Select[Any]) -> tuple[KeptPost, ...]:
-    """The posts that a statement made by `_select_posts` finds."""
+def read_posts(connection: Connection, asked: Select[Any]) -> tuple[KeptPost, ...]:
+    """The posts that a statement of `select_posts` finds, in its order."""
     return tuple(_post(row) for row in connection.execute(asked).mappings())
 
 
-def _select_posts(*conditions: ColumnElement[bool]) -> Select[Any]:
+def select_posts(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """The statement that finds the posts of which all that holds, to be ordered, limited and given to `read_posts`."""
     kept = DECISIONS.c["received_at", "post_id", "text", "context", "queue", "policy_version", "routes", "intents"]
     found = FACETS.c["prediction_id", "platform", "lang", "route", "intent", "action", "abstained", "confidence"]
     further = FACETS.c["model_version", "latency_ms", "cluster", "author", "at_ms"]
@@ -211,12 +212,12 @@ def page_of_posts(connection: Connection, wanted: Filter, *, after: str | None =
     Raises:
         ValueError: when `after` is no page's `next`.
     """
-    asked = _select_posts(*conditions(wanted)).order_by(FACETS.c.at_ms.desc(), FACETS.c.prediction_id.desc())
+    asked = select_posts(*conditions(wanted)).order_by(FACETS.c.at_ms.desc(), FACETS.c.prediction_id.desc())
     if after is not None:
         at_ms, _, prediction_id = after.partition(".")
         before = tuple_(literal(int(at_ms), BigInteger), literal(prediction_id))
         asked = asked.where(tuple_(FACETS.c.at_ms, FACETS.c.prediction_id) < before)
-    posts = _posts(connection, asked.limit(most + 1))
+    posts = read_posts(connection, asked.limit(most + 1))
     more = len(posts) > most
     last = posts[most - 1] if more else None
     return Page(posts[:most], f"{ms_of(last.received_at)}.{last.prediction_id}" if last else None)
@@ -224,7 +225,7 @@ def page_of_posts(connection: Connection, wanted: Filter, *, after: str | None =
 
 def find_post(connection: Connection, prediction_id: str) -> KeptPost | None:
     """The post of a prediction, `None` where there is none or its text is deleted."""
-    return next(iter(_posts(connection, _select_posts(FACETS.c.prediction_id == prediction_id))), None)
+    return next(iter(read_posts(connection, select_posts(FACETS.c.prediction_id == prediction_id))), None)
 
 
 def next_to_read(
@@ -241,12 +242,12 @@ def next_to_read(
         "random": (FACETS.c.lot, FACETS.c.prediction_id),
     }
     unread = FACETS.c.prediction_id.not_in(labelled(reader))
-    return _posts(connection, _select_posts(*conditions(wanted), unread).order_by(*by[order]).limit(most))
+    return read_posts(connection, select_posts(*conditions(wanted), unread).order_by(*by[order]).limit(most))
 
 
 def reviewed_posts(connection: Connection, wanted: Filter, *, most: int = 20_000) -> tuple[ReviewedPost, ...]:
     """The newest posts that readers have labelled, with all that was said of them: what figures are computed from."""
-    asked = _select_posts(*conditions(wanted), FACETS.c.prediction_id.in_(labelled())).add_columns(DECISIONS.c.facts)
+    asked = select_posts(*conditions(wanted), FACETS.c.prediction_id.in_(labelled())).add_columns(DECISIONS.c.facts)
     found = connection.execute(asked.order_by(FACETS.c.at_ms.desc(), FACETS.c.prediction_id.desc()).limit(most))
     rows = found.mappings().all()
     readings: defaultdict[str, list[Reading]] = defaultdict(list)

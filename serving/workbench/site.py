@@ -1,6 +1,7 @@
 """The pages put together: which there are, in which order, and what is said where there is none."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 from logging import getLogger
 
 from starlette.applications import Starlette
@@ -25,6 +26,7 @@ from serving.workbench.rules.page import RulePages
 from serving.workbench.sessions import Session, Sessions
 from serving.workbench.thresholds.page import ThresholdPages
 from serving.workbench.visits import FORM_PARTS, HOME, LOGIN, Desk, Visit, for_readers, safe_target
+from serving.workbench.why.page import WhyPages
 from serving.workbench.worker import Worker
 
 LOG = getLogger("signalbox.workbench")
@@ -34,6 +36,7 @@ PLACES = (
     Place("/qa/review", "Review", "r", "posts to read next, one key a label"),
     Place("/qa/corrections", "Corrections", "x", "what posts should have been called, and the way to training"),
     Place("/qa/rules", "Rules", "u", "what no machine may answer, and what a rule has held back"),
+    Place("/qa/why", "Why", "w", "one decision: what moved it, and what would flip it"),
     Place("/qa/thresholds", "Thresholds", "t", "what a risk budget comes to, and who approved it"),
 )
 _TITLES = {403: "Not allowed", 404: "No such page", 405: "Not here", 413: "Too large", 503: "Not ready"}
@@ -63,7 +66,8 @@ def _errors(pages: Pages) -> dict[type[Exception] | int, Callable[[Request, Exce
     def known(request: Request, error: Exception) -> Response:
         if not isinstance(error, HTTPException):  # starlette's signature says any, its router sends these
             return fault(request, error)
-        words = _WORDS.get(error.status_code, error.detail)
+        own = error.detail != HTTPStatus(error.status_code).phrase
+        words = error.detail if own else _WORDS.get(error.status_code, error.detail)
         return answer(request, error.status_code, words, dict(error.headers or {}))
 
     def fault(request: Request, _: Exception) -> Response:
@@ -147,6 +151,7 @@ def make_site(bench: Bench, worker: Worker, database: Database) -> ASGIApp:
     confusion, thresholds = ConfusionPages(desk, shelf, scorings), ThresholdPages(desk, shelf, scorings)
     of_people = [*ReviewPages(desk).routes(), *CorrectionPages(desk).routes(), *RulePages(desk).routes()]
     routes = [*own, *confusion.routes(), *of_people, *thresholds.routes()]
+    routes += WhyPages(desk, shelf).routes()
     return Starlette(
         routes=routes,
         middleware=[Middleware(Shielded)],

@@ -219,6 +219,7 @@ class ConfusionPages:
             address=address,
             routes=ROUTES,
             is_case=not found or isinstance(found[0], Case),
+            of_journal=asked.posts in SPANS,
         )
 
     # its files

@@ -4,23 +4,21 @@ Readings come under an id that the browser made, so one that is sent again after
 model's own answer is told only after a person has read the post, so that nobody's reading leans on it.
 """
 
-import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import get_args
 
 from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from data.taxonomy import ROUTES
+from data.taxonomy import ROUTES, Taxonomy
 from serving.journal.queries import KeptPost, find_post
-from serving.journal.reviews import Review, Verdict, add_review, last_review, withdraw_review
+from serving.journal.reviews import add_review, last_review, withdraw_review
 from serving.journal.unmaskings import Unmasking, log_unmasking
 from serving.workbench.review.guide import read_guide
 from serving.workbench.review.queues import QUEUES, next_posts, read_agreement, read_progress
+from serving.workbench.review.readings import MAX_NOTE_CHARACTERS, check_id, review_of
 from serving.workbench.visits import Desk, Visit, for_readers
 
 PATH = "/qa/review"
@@ -28,16 +26,8 @@ GUIDE = "labelling-guide.md"
 """In the directory of the labelled posts."""
 MOST = 20
 """Posts that a browser holds ahead: some minutes of reading, so that a dead connection is not noticed at once."""
-_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
-_MAX_NOTE_CHARACTERS = 500
 INTENT_KEYS = "abcdefhijklmnopqrstuvwxyz"
 """Without g, which leads to other pages."""
-
-
-def _refuse(problem: str) -> HTTPException:
-    return HTTPException(
-        422, f"The reading was not kept: {problem}. Wanted: what the page sends. Load the page again and read it anew."
-    )
 
 
 def _as_json(post: KeptPost) -> dict[str, object]:
@@ -70,6 +60,9 @@ class ReviewPages:
             Route(f"{PATH}/unmaskings", readers(self.unmask), methods=["POST"]),
         ]
 
+    def _taxonomy(self) -> Taxonomy:
+        return self._desk.bench.service.lineup().champion.predictor.bundle.taxonomy
+
     async def show(self, visit: Visit) -> Response:
         """The page on which one reads."""
         name = visit.query.get("queue", "automatic")
@@ -86,7 +79,7 @@ class ReviewPages:
             )
         )
         guide = self._desk.bench.settings.qa_posts / GUIDE
-        intents = self._desk.bench.service.lineup().champion.predictor.bundle.taxonomy.names
+        intents = self._taxonomy().names
         return self._desk.pages.show(
             visit.request,
             "review.html.j2",
@@ -120,8 +113,7 @@ class ReviewPages:
 
     async def keep(self, visit: Visit) -> Response:
         """Keeps one reading, once however often it is sent, and tells what the model had said."""
-        review = _review_of(visit.form, visit.reader.name)
-        self._check_labels(review)
+        review = review_of(visit.form, visit.reader.name, self._taxonomy())
 
         def write(connection: Connection) -> KeptPost | None:
             post = find_post(connection, review.prediction_id)
@@ -137,13 +129,6 @@ class ReviewPages:
         said = {"route": post.route, "intent": post.intent, "action": post.action}
         return JSONResponse({"kept": review.id, "model": said})
 
-    def _check_labels(self, review: Review) -> None:
-        if review.verdict != "label":
-            return
-        taxonomy = self._desk.bench.service.lineup().champion.predictor.bundle.taxonomy
-        if review.route not in ROUTES or review.intent not in taxonomy.intents:
-            raise _refuse(f"its labels are {str(review.route)[:40]!r} and {str(review.intent)[:40]!r}")
-
     async def withdraw(self, visit: Visit) -> Response:
         """Takes a reading of this reader back; one that is back already stays so. Without an id, the newest."""
         review_id, reader = visit.form.get("id", ""), visit.reader.name
@@ -154,8 +139,8 @@ class ReviewPages:
             withdraw_review(connection, taken, reader=reader)
             return last.prediction_id if last else None
 
-        if review_id and not _ID.fullmatch(review_id):
-            raise _refuse(f"its id is {review_id[:40]!r}")
+        if review_id:
+            check_id(review_id)
         prediction_id = await self._desk.write(write)
         post = await self._desk.read(lambda each: find_post(each, prediction_id)) if prediction_id else None
         return JSONResponse({"withdrawn": True, "post": _as_json(post) if post else None})
@@ -172,11 +157,11 @@ class ReviewPages:
                 "operator, who makes one with `python -m serving hash-key --scope qa --scope unmask`.",
             )
         reason, prediction_id = visit.form.get("reason", "").strip(), visit.form.get("prediction_id", "")
-        if not reason or len(reason) > _MAX_NOTE_CHARACTERS:
+        if not reason or len(reason) > MAX_NOTE_CHARACTERS:
             raise HTTPException(
                 422,
                 f"The original was not looked for: the reason has {len(reason)} characters. Wanted: 1 to "
-                f"{_MAX_NOTE_CHARACTERS}, since it is kept. Write why it must be seen.",
+                f"{MAX_NOTE_CHARACTERS}, since it is kept. Write why it must be seen.",
             )
 
         def write(connection: Connection) -> KeptPost | None:
@@ -189,23 +174,3 @@ class ReviewPages:
         if post is None:
             raise HTTPException(404, "There is no such post any more. Go on with the next one.")
         return JSONResponse({"post_id": post.post_id})
-
-
-def _review_of(form: Mapping[str, str], reader: str) -> Review:
-    """The reading that a form brings.
-
-    Raises:
-        HTTPException: 422 when it is none.
-    """
-    review_id, verdict = form.get("id", ""), form.get("verdict", "")
-    if not _ID.fullmatch(review_id):
-        raise _refuse(f"its id is {review_id[:40]!r}")
-    known = next((name for name in get_args(Verdict) if name == verdict), None)
-    if known is None:
-        raise _refuse(f"its verdict is {verdict[:40]!r}")
-    note = form.get("note", "")[:_MAX_NOTE_CHARACTERS]
-    labels = (form.get("route") or None, form.get("intent") or None)
-    try:
-        return Review(form.get("prediction_id", ""), reader, known, *labels, note=note, id=review_id)
-    except ValueError as error:
-        raise _refuse(str(error).partition(". Wanted")[0]) from None

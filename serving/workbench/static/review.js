@@ -63,6 +63,7 @@
     const same = answer.model.route === entry.form.route && answer.model.intent === entry.form.intent;
     last.textContent = `Kept: ${entry.form.route}, ${entry.form.intent}. The model ${same ? "said the same" : `said ${answer.model.route}, ${answer.model.intent}`} (${answer.model.action}).`;
     last.className = same ? "good" : "bad";
+    last.append(" ", Object.assign(document.createElement("a"), { href: `/qa/why/${entry.form.prediction_id}`, textContent: "Why?" }));
   }
 
   function show() {
