@@ -123,7 +123,7 @@ def tell_prediction(prediction: Prediction, thresholds: Thresholds) -> Told:
         abstained=decision.abstained,
         move_to_private=decision.move_to_private,
         reasons=tuple((each.code, each.detail) for each in decision.reasons),
-        routes=tuple(_route_lines({**prediction.routes}, thresholds)),
+        routes=tuple(_route_lines({str(name): each for name, each in prediction.routes.items()}, thresholds)),
         intents=tuple(_intent_lines(prediction.intents, thresholds)),
         withheld="",
     )
