@@ -23,7 +23,7 @@ from serving.journal.story import Story, find_decisions, read_story
 from serving.workbench.why.judges import judge_of, policy_of
 from serving.workbench.why.telling import runs_of, smallest_flip, strongest_words
 from tests.fakes import BOLD_POLICY
-from tests.serving.clients import read_rules, service_of
+from tests.serving.clients import service_of
 from tests.workbench.conftest import Bench
 from tests.workbench.decisions import TEXTS, judge, until
 from tests.workbench.proving import write_proving
@@ -103,7 +103,6 @@ def test_a_decision_that_is_not_there_is_said_to_be(client: TestClient) -> None:
         assert (answer.status_code, "There is no decision" in answer.text) == (404, True)
     form = {"id": new_id(), "verdict": "label", "route": "simple", "intent": "praise"}
     assert send(client, f"{new_id()}/readings", **form).status_code == 404
-    assert send(client, f"{new_id()}/rules", kind="near").status_code == 404
 
 
 # its story
@@ -307,15 +306,15 @@ def test_a_reading_that_is_none_is_refused(
     assert database.read(reviews_of, posts[0].prediction_id) == ()
 
 
-def test_the_machine_can_be_forbidden_such_posts(client: TestClient, posts: list[KeptPost], database: Database) -> None:
+def test_a_rule_that_was_made_of_it_or_held_it_back_is_told(client: TestClient, posts: list[KeptPost], database: Database) -> None:
     post = of_text(posts, "thanks")
     assert post.action in ("auto_answer", "no_reply")
-    assert send(client, f"{post.prediction_id}/rules", kind="almost").status_code == 422
-    assert send(client, f"{post.prediction_id}/rules", kind="exact", reason="she was rude").status_code == 303
+    assert f'href="/qa/rules/new?post={post.prediction_id}"' in client.get(f"{PATH}/{post.prediction_id}").text
+    form = {"post": post.prediction_id, "kind": "exact", "reason": "she was rude", "csrf": token_for(client)}
+    assert client.post("/qa/rules", data=form).status_code == 303
     (rule,) = database.read(standing_rules)
     assert (rule.kind, rule.author, rule.reason) == ("exact", "Ada", "she was rude")
     assert f"Rule {rule.id} of Ada forbids" in text_of(client.get(f"{PATH}/{post.prediction_id}"))
-    read_rules(client)
     again = client.post("/v1/predict", json={"text": TEXTS[3]}).json()
     assert again["decision"]["action"] == "agent"
     kept = until(lambda: database.read(find_post, again["prediction_id"]), lambda found: found is not None)
@@ -323,12 +322,6 @@ def test_the_machine_can_be_forbidden_such_posts(client: TestClient, posts: list
     page = text_of(client.get(f"{PATH}/{kept.prediction_id}"))
     assert "No score held this back: a must-not-answer rule forbade it" in page
     assert f"Rule {rule.id} of Ada forbids" in page
-
-
-def test_a_post_without_words_makes_no_rule(client: TestClient, database: Database) -> None:
-    (post,) = judge(client, database, ["@other https://a.example/b"])
-    refused = send(client, f"{post.prediction_id}/rules", kind="near", reason="spam")
-    assert (refused.status_code, "No rule was made" in refused.text) == (422, True)
 
 
 # tries

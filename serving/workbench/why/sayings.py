@@ -1,7 +1,6 @@
-"""What people say of a decision on its page: readings, corrections, and rules that forbid the machine such posts."""
+"""What people say of a decision on its page: readings, and corrections for the next training."""
 
 from functools import partial
-from typing import get_args
 from urllib.parse import quote
 
 from sqlalchemy import Connection
@@ -12,8 +11,7 @@ from starlette.routing import Route
 from serving.journal.corrections import Correction, add_correction
 from serving.journal.queries import find_post
 from serving.journal.reviews import add_review, withdraw_review
-from serving.journal.rules import NoWordsError, RuleKind, add_rule
-from serving.workbench.review.readings import MAX_NOTE_CHARACTERS, check_id, review_of
+from serving.workbench.review.readings import check_id, review_of
 from serving.workbench.visits import Desk, Visit, for_readers
 
 PATH = "/qa/why"
@@ -44,7 +42,6 @@ class Sayings:
         return [
             Route(f"{PATH}/{{id}}/readings", readers(self.keep), methods=["POST"]),
             Route(f"{PATH}/{{id}}/withdrawals", readers(self.withdraw), methods=["POST"]),
-            Route(f"{PATH}/{{id}}/rules", readers(self.forbid), methods=["POST"]),
         ]
 
     async def keep(self, visit: Visit) -> Response:
@@ -76,21 +73,3 @@ class Sayings:
         review_id, reader = check_id(visit.form.get("id", "")), visit.reader.name
         await self._desk.write(partial(withdraw_review, review_id=review_id, reader=reader))
         return _back(visit.request.path_params["id"])
-
-    async def forbid(self, visit: Visit) -> Response:
-        """Makes a rule: the machine answers no such posts from now on, until the next model."""
-        prediction_id, kind = visit.request.path_params["id"], visit.form.get("kind")
-        known = next((each for each in get_args(RuleKind) if each == kind), None)
-        if known is None:
-            raise HTTPException(
-                422, "No rule was made: it says neither exact nor near. Wanted: one of them. Load the page again."
-            )
-        reason = visit.form.get("reason", "")[:MAX_NOTE_CHARACTERS]
-        make = partial(add_rule, prediction_id=prediction_id, kind=known, author=visit.reader.name, reason=reason)
-        try:
-            rule = await self._desk.write(make)
-        except NoWordsError as error:
-            raise HTTPException(422, str(error)) from None
-        if rule is None:
-            raise refuse_gone(prediction_id)
-        return _back(prediction_id)
