@@ -306,7 +306,9 @@ def test_a_reading_that_is_none_is_refused(
     assert database.read(reviews_of, posts[0].prediction_id) == ()
 
 
-def test_a_rule_that_was_made_of_it_or_held_it_back_is_told(client: TestClient, posts: list[KeptPost], database: Database) -> None:
+def test_a_rule_that_was_made_of_it_or_held_it_back_is_told(
+    client: TestClient, posts: list[KeptPost], database: Database
+) -> None:
     post = of_text(posts, "thanks")
     assert post.action in ("auto_answer", "no_reply")
     assert f'href="/qa/rules/new?post={post.prediction_id}"' in client.get(f"{PATH}/{post.prediction_id}").text
