@@ -104,7 +104,10 @@ class Metrics:
         self._journal_state = self._gauge("journal_state", "1 for the state that the journal is in", "state")
         self._journal_buffered = self._gauge("journal_buffered", "Decisions that wait to be written")
         self._journal_written = self._counter("journal_written", "Decisions written to the journal")
-        self._journal_dropped = self._counter("journal_dropped", "Decisions that the journal will never have")
+        self._journal_dropped, self._comparisons_dropped = (
+            self._counter("journal_dropped", "Decisions that the journal will never have"),
+            self._counter("comparisons_dropped", "Comparisons with a challenger that the journal will never have"),
+        )
         self._journal_failures = self._counter("journal_failures", "Times that the journal's database failed")
         self._journal_seconds = self._histogram(
             "journal_write_seconds", "Time in which a batch of decisions was written", _REQUEST_BUCKETS_S
@@ -256,6 +259,10 @@ class Metrics:
     def observe_journal_dropped(self, entries: int) -> None:
         """Counts entries that are lost."""
         self._journal_dropped.inc(entries)
+
+    def observe_comparisons_dropped(self, comparisons: int) -> None:
+        """Counts comparisons of a challenger with the champion that are lost."""
+        self._comparisons_dropped.inc(comparisons)
 
     def observe_journal_failure(self) -> None:
         """Counts one failure of the journal's database."""

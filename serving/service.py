@@ -15,7 +15,7 @@ from serving.answers import answer
 from serving.cores import usable_cores
 from serving.engine import Engine, ServedModel
 from serving.errors import NotReadyError
-from serving.journal.entry import Caller, Lane, entries_of
+from serving.journal.entry import Caller, Lane, comparisons_of, entries_of
 from serving.journal.journal import AnyJournal
 from serving.lineup import Lineup, Part
 from serving.logs import fault_of
@@ -194,7 +194,7 @@ class Service:
                     author_key=self._author_key,
                 )
             )
-            self._count(lineup, part, its_posts, predictions, given)
+            self._count(lineup, part, its_posts, predictions, given, caller=caller)
         return [answered[place] for place in range(len(posts))]
 
     def _obeyed(self, model: ServedModel, predictions: Sequence[Prediction], *, known: bool) -> list[Prediction]:
@@ -230,8 +230,10 @@ class Service:
         posts: Sequence[Post],
         predictions: Sequence[Prediction],
         given: Sequence[PredictResponse],
+        *,
+        caller: Caller,
     ) -> None:
-        """Counts what was answered, and what the other model makes of it where there is room for it."""
+        """Counts what was answered, and counts and keeps what the other model makes of it where there is room."""
         for prediction in predictions:
             self._metrics.observe_prediction(prediction)
         if lineup.challenger is None or part.other is None:
@@ -243,9 +245,14 @@ class Service:
         beside, known = part.other, self._rules.known
 
         def compare(others: Sequence[Prediction]) -> None:
-            for each, own, other in zip(given, predictions, self._obeyed(beside, others, known=known), strict=True):
+            obeyed = self._obeyed(beside, others, known=known)
+            for each, own, other in zip(given, predictions, obeyed, strict=True):
                 champion, challenger = (other, own) if part.canary else (own, other)
                 tally.compare(each.prediction_id, champion, challenger)
+            version = beside.versions.model
+            self._journal.compare(
+                comparisons_of(given, predictions, obeyed, model_version=version, received_at=caller.received_at)
+            )
 
         if not self.engine.shadow(part.other, posts, compare):
             tally.count("dropped", len(posts))

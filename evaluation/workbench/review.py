@@ -6,13 +6,15 @@ decide, the same at every call, on every machine and in every tab. Each is drawn
 is set; what `evaluation.workbench.monitor` needs is therefore known for every answer, read or not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
+from typing import TypeVar
 
 from evaluation.certificates import trials_without, upper_bound
 from evaluation.selection import Chosen, Reason
 
+Member = TypeVar("Member")
 _LOT_BYTES = 6
 """Of the hash: 48 bits, which a float holds exactly, so that no lot is rounded up to 1."""
 
@@ -152,11 +154,19 @@ def arrange(
     none has run out. The random ones stand in the order of their lots, so that those read so far are a random sample
     whenever the reader stops.
     """
+    return by_turns(_by_reason(candidates, chance, secret), mix)[:size]
+
+
+def by_turns(members: Mapping[Reason, Sequence[Member]], mix: Mix = Mix()) -> list[Member]:
+    """All members in one order, any beginning of which holds the reasons in the proportion of `mix`.
+
+    To within one each, as long as none has run out; those of a reason stay in their order.
+    """
     weights = asdict(mix)
     turns = [
-        ((number + 0.5) / weights[reason], chosen.place, chosen)
-        for reason, members in _by_reason(candidates, chance, secret).items()
+        ((number + 0.5) / weights[reason], place, member)
+        for place, (reason, each) in enumerate(members.items())
         if weights[reason] > 0
-        for number, chosen in enumerate(members)
+        for number, member in enumerate(each)
     ]
-    return [chosen for _, _, chosen in sorted(turns, key=lambda turn: turn[:2])[:size]]
+    return [member for _, _, member in sorted(turns, key=lambda turn: turn[:2])]

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, exists, literal, select, tuple
 
 from models.policy import Facts
 from serving.journal.reviews import masked, new_id, now
-from serving.journal.store import insert_new
+from serving.journal.store import add_row, insert_new
 from serving.journal.tables import CORRECTION_WITHDRAWALS, CORRECTIONS, DECISIONS, FACTS, UtcTime
 
 
@@ -121,7 +121,7 @@ def withdraw_correction(connection: Connection, correction_id: str, *, by: str, 
     if connection.execute(select(CORRECTIONS.c.id).where(CORRECTIONS.c.id == correction_id)).first() is None:
         return False
     row: dict[str, Any] = {"correction_id": correction_id, "by": by, "reason": masked(reason), "at": now()}
-    return connection.execute(insert_new(connection, CORRECTION_WITHDRAWALS), row).rowcount == 1
+    return add_row(connection, CORRECTION_WITHDRAWALS, row)
 
 
 def _conditions(wanted: CorrectionFilter) -> Iterator[ColumnElement[bool]]:

@@ -1,11 +1,12 @@
-"""What the journal keeps of one decision. Owns the entry; how it lies in a database stands in `tables`.
+"""What the journal keeps of one decision, and of what another model made of its post. Owns both; how they lie in a
+database stands in `tables`.
 
 No raw text, no handle and no unmasked bio can get in: of a post, an entry has only its id, its time, the pair of texts
 that the model read, which rendering has redacted, and, only where the server was given a key for it, a pseudonym of its
 author.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -14,6 +15,7 @@ from typing import Literal
 
 from data.handles import normal_handle
 from data.post import Post
+from data.taxonomy import Route
 from models.bundle import MODEL_FILE
 from models.predictor import Prediction, Predictor
 from serving.wire import PredictResponse
@@ -82,4 +84,43 @@ def entries_of(
             author=_author_of(post, author_key),
         )
         for post, prediction, answer in zip(posts, predictions, answers, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What another model made of an answered post: a shadow, or beside a canary the champion. It answered nobody.
+
+    `answered` are the probabilities of the routes of the model that did.
+    """
+
+    prediction_id: str
+    received_at: datetime
+    model_version: str
+    route: str
+    action: str
+    routes: Mapping[Route, float]
+    answered: Mapping[Route, float]
+
+
+def comparisons_of(
+    answers: Sequence[PredictResponse],
+    answered: Sequence[Prediction],
+    others: Sequence[Prediction],
+    *,
+    model_version: str,
+    received_at: datetime,
+) -> list[Comparison]:
+    """One for each answer; `model_version` is that of the model that made `others`. Copies nothing."""
+    return [
+        Comparison(
+            prediction_id=answer.prediction_id,
+            received_at=received_at,
+            model_version=model_version,
+            route=other.route,
+            action=other.decision.action,
+            routes=other.routes,
+            answered=own.routes,
+        )
+        for answer, own, other in zip(answers, answered, others, strict=True)
     ]

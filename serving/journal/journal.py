@@ -18,7 +18,7 @@ from time import monotonic, perf_counter
 from typing import Protocol
 
 from serving.journal.address import read_address
-from serving.journal.entry import Entry
+from serving.journal.entry import Comparison, Entry
 from serving.journal.faults import EntryRefusedError, JournalError
 from serving.logs import fault_of
 from serving.memory import keep_for_good
@@ -39,11 +39,15 @@ BEHIND_AFTER_S = 5.0
 """An entry that has waited so long is late: a batch takes a hundredth of it."""
 
 
+Kept = Entry | Comparison
+"""What goes through the buffer."""
+
+
 class Store(Protocol):
     """What the journal needs of a database: `serving.journal.store.Store`, or a fake in tests."""
 
-    def write(self, entries: Sequence[Entry]) -> None:
-        """Nothing; all entries are kept or none, and one that is there already is no fault."""
+    def write(self, entries: Sequence[Kept]) -> None:
+        """Nothing; all are kept or none, and one that is there already is no fault."""
 
     def prune(self, before: datetime, *, most: int) -> int:
         """How many entries received before that time were deleted."""
@@ -64,6 +68,10 @@ class Retries:
         return random.uniform(0.0, min(self.most_s, self.first_s * 2.0 ** min(failures, 30)))
 
 
+def _count_decisions(batch: Sequence[Kept]) -> int:
+    return sum(isinstance(each, Entry) for each in batch)
+
+
 class Journal:
     """Takes entries, and writes them on a thread of its own from `start` to `close`. `append` works before, too."""
 
@@ -81,7 +89,8 @@ class Journal:
         self._buffer_entries = buffer_entries
         self._retention_days = retention_days
         self._retries = retries
-        self._buffer: deque[Entry] = deque()
+        self._buffer: deque[Kept] = deque()
+        self._decisions = 0
         self._changed = Condition()
         self._closing = Event()
         self._give_up_at_s = 0.0
@@ -97,24 +106,38 @@ class Journal:
     def append(self, entries: Sequence[Entry]) -> None:
         """Nothing, at once. Where the buffer is full the newest are dropped: the gap is then one, with two ends."""
         with self._changed:
-            was_empty = not self._buffer
-            kept = entries[: self._buffer_entries - len(self._buffer)]
-            self._buffer.extend(kept)
-            if was_empty:
-                self._waiting_since_s = monotonic()
-                self._changed.notify()
-        if len(kept) < len(entries):
-            self._drop(len(entries) - len(kept))
+            kept = self._take(entries, self._buffer_entries - self._decisions)
+            self._decisions += kept
+        if kept < len(entries):
+            self._drop(entries[kept:])
 
-    def _drop(self, entries: int) -> None:
+    def compare(self, comparisons: Sequence[Comparison]) -> None:
+        """Nothing, at once. There is room for as many of them as for decisions, so no decision is dropped for one."""
         with self._changed:
-            self._dropped += entries
-        self._metrics.observe_journal_dropped(entries)
+            kept = self._take(comparisons, self._buffer_entries - (len(self._buffer) - self._decisions))
+        if kept < len(comparisons):
+            self._drop(comparisons[kept:])
+
+    def _take(self, entries: Sequence[Kept], room: int) -> int:
+        """How many were put into the buffer, where there is room for so many. Under the lock."""
+        kept = entries[:room]
+        if kept and not self._buffer:
+            self._waiting_since_s = monotonic()
+            self._changed.notify()
+        self._buffer.extend(kept)
+        return len(kept)
+
+    def _drop(self, lost: Sequence[Kept]) -> None:
+        decisions = _count_decisions(lost)
+        with self._changed:
+            self._dropped += decisions
+        self._metrics.observe_journal_dropped(decisions)
+        self._metrics.observe_comparisons_dropped(len(lost) - decisions)
 
     def health(self) -> JournalAnswer:
         """How it does: `down` after a failure, `behind` where entries wait for long or fill half of the buffer."""
-        buffered = len(self._buffer)
-        late = buffered > 0 and monotonic() - self._waiting_since_s > BEHIND_AFTER_S
+        buffered = self._decisions
+        late = len(self._buffer) > 0 and monotonic() - self._waiting_since_s > BEHIND_AFTER_S
         crowded = buffered * 2 > self._buffer_entries
         state: JournalState = "down" if self._failures else "behind" if late or crowded else "ok"
         return JournalAnswer(state=state, buffered=buffered, dropped=self._dropped)
@@ -170,7 +193,7 @@ class Journal:
             LOG.info("journal_back", extra={"fields": {"failures": self._failures, "buffered": len(self._buffer)}})
             self._failures = 0
 
-    def _write(self, store: Store, batch: Sequence[Entry]) -> None:
+    def _write(self, store: Store, batch: Sequence[Kept]) -> None:
         started = perf_counter()
         try:
             store.write(batch)
@@ -181,16 +204,15 @@ class Journal:
                 return
             LOG.error("journal_refused", extra={"fields": {"code": error.code}})
             self._forget(1)
-            self._drop(1)
+            self._drop(batch)
             return
         self._forget(len(batch))
-        self._metrics.observe_journal_write(len(batch), perf_counter() - started)
+        self._metrics.observe_journal_write(_count_decisions(batch), perf_counter() - started)
 
     def _forget(self, entries: int) -> None:
         """Nothing; takes the oldest entries out of the buffer, since they are dealt with."""
         with self._changed:
-            for _ in range(entries):
-                self._buffer.popleft()
+            self._decisions -= _count_decisions([self._buffer.popleft() for _ in range(entries)])
             self._waiting_since_s = monotonic()
 
     def _prune(self, store: Store) -> None:
@@ -235,6 +257,9 @@ class NoJournal:
         metrics.watch_journal(self.health)
 
     def append(self, entries: Sequence[Entry]) -> None:
+        """Nothing."""
+
+    def compare(self, comparisons: Sequence[Comparison]) -> None:
         """Nothing."""
 
     def health(self) -> JournalAnswer:

@@ -40,6 +40,8 @@ class PolicyEvent:
     by: str
     reason: str
     at: datetime
+    key: str | None = None
+    """What stands for the key that it was done with, `None` where nobody was asked for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,16 @@ def _refuse(what: str, got: str, wanted: str) -> PolicyStepError:
 
 
 def _tell(
-    connection: Connection, policy_id: str, state: State, by: str, reason: str, *, at: datetime | None = None
+    connection: Connection,
+    policy_id: str,
+    state: State,
+    by: str,
+    reason: str,
+    *,
+    at: datetime | None = None,
+    key: str | None = None,
 ) -> None:
-    row = {"policy_id": policy_id, "state": state, "by": by, "reason": reason, "at": at or now()}
+    row = {"policy_id": policy_id, "state": state, "by": by, "reason": reason, "at": at or now(), "key": key}
     connection.execute(insert(POLICY_EVENTS), row)
 
 
@@ -102,7 +111,7 @@ def _versions(connection: Connection, **only: str) -> tuple[PolicyVersion, ...]:
 
 
 def _version(connection: Connection, row: Any) -> PolicyVersion:
-    events = POLICY_EVENTS.c["state", "by", "reason", "at"]
+    events = POLICY_EVENTS.c["state", "by", "reason", "at", "key"]
     happened = select(*events).where(POLICY_EVENTS.c.policy_id == row["id"]).order_by(POLICY_EVENTS.c.place)
     return PolicyVersion(
         id=row["id"],
@@ -137,8 +146,11 @@ def propose_policy(
     author: str,
     reason: str,
     at: datetime | None = None,
+    key: str | None = None,
 ) -> str:
     """The id of a new version of the policy `base`, made for that model; `at` is when, by default now.
+
+    `key` stands for the key of the author, where there are keys.
 
     Raises:
         PolicyStepError: when it changes nothing, has no reason, or its version is taken.
@@ -161,22 +173,37 @@ def propose_policy(
         "diff": json.dumps([[each.path, each.before, each.after] for each in diff]),
     }
     connection.execute(insert(POLICY_VERSIONS), row)
-    _tell(connection, policy_id, "proposed", author, reason, at=at)
+    _tell(connection, policy_id, "proposed", author, reason, at=at, key=key)
     return policy_id
 
 
 def approve_policy(
-    connection: Connection, policy_id: str, *, by: str, reason: str = "", at: datetime | None = None
+    connection: Connection,
+    policy_id: str,
+    *,
+    by: str,
+    reason: str = "",
+    at: datetime | None = None,
+    key: str | None = None,
 ) -> None:
     """Nothing; a proposed version may be activated. `at` is when it was approved, by default now.
 
+    Where there are keys, two of them are needed: `key` stands for that of who approves.
+
     Raises:
-        PolicyStepError: when there is no such one, or who approves proposed it.
+        PolicyStepError: when there is no such one, or who approves proposed it, under whatever name.
     """
-    found = _named(connection, policy_id, "The policy was not approved", "proposed")
-    if found.author == by:
-        raise _refuse("The policy was not approved", f"{by} proposed it", "another person's approval")
-    _tell(connection, policy_id, "approved", by, reason, at=at)
+    what = "The policy was not approved"
+    found = _named(connection, policy_id, what, "proposed")
+    proposed = found.history[0]
+    if proposed.by == by:
+        raise _refuse(what, f"{by} proposed it", "another person's approval")
+    if key is not None and proposed.key == key:
+        raise _refuse(what, f"{by} has the key with which {proposed.by} proposed it", "another person's approval")
+    if (key is None) != (proposed.key is None):
+        one, other = ("with a key", "without one") if key else ("without a key", "with one")
+        raise _refuse(what, f"it was proposed {other} and would be approved {one}", "both with keys. Propose it again")
+    _tell(connection, policy_id, "approved", by, reason, at=at, key=key)
 
 
 def reject_policy(connection: Connection, policy_id: str, *, by: str, reason: str) -> None:

@@ -95,16 +95,6 @@ class ScoredPost:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptText:
-    """What the model read of a post, masked, and what was done."""
-
-    prediction_id: str
-    received_at: datetime
-    action: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Count:
     """Posts of one route, action and intent, from `since` on, where they are counted by time."""
 
@@ -241,8 +231,20 @@ def next_to_read(
         "uncertain": (FACETS.c.confidence, FACETS.c.prediction_id),
         "random": (FACETS.c.lot, FACETS.c.prediction_id),
     }
-    unread = FACETS.c.prediction_id.not_in(labelled(reader))
-    return read_posts(connection, select_posts(*conditions(wanted), unread).order_by(*by[order]).limit(most))
+    asked = select_posts(*conditions(wanted), unread(reader))
+    return read_posts(connection, asked.order_by(*by[order]).limit(most))
+
+
+def unread(reader: str) -> ColumnElement[bool]:
+    """What holds of the facets of a post that this reader has not read."""
+    return FACETS.c.prediction_id.not_in(labelled(reader))
+
+
+def first_at(connection: Connection, wanted: Filter) -> datetime | None:
+    """When the oldest of them was received, `None` where there is none."""
+    asked = select(FACETS.c.at_ms).where(*conditions(wanted)).order_by(FACETS.c.at_ms).limit(1)
+    found = connection.execute(asked).scalar()
+    return None if found is None else time_of(found)
 
 
 def reviewed_posts(connection: Connection, wanted: Filter, *, most: int = 20_000) -> tuple[ReviewedPost, ...]:
@@ -271,15 +273,6 @@ def scored_posts(connection: Connection, wanted: Filter, *, most: int) -> tuple[
         ScoredPost(prediction_id, text, json.loads(routes), json.loads(intents), FACTS.validate_json(facts))
         for prediction_id, text, routes, intents, facts in found
     )
-
-
-def kept_texts(connection: Connection, wanted: Filter, *, most: int) -> tuple[KeptText, ...]:
-    """The texts of the newest posts, the newest first."""
-    columns = (FACETS.c.prediction_id, DECISIONS.c.received_at, FACETS.c.action, DECISIONS.c.text)
-    joined = FACETS.join(DECISIONS, DECISIONS.c.prediction_id == FACETS.c.prediction_id)
-    asked = select(*columns).select_from(joined).where(*conditions(wanted))
-    found = connection.execute(asked.order_by(FACETS.c.at_ms.desc(), FACETS.c.prediction_id.desc()).limit(most))
-    return tuple(KeptText(*row) for row in found)
 
 
 def counts(connection: Connection, wanted: Filter) -> tuple[Count, ...]:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, Subquery, exists, func, select
 from ulid import ULID
 
 from data.redaction import mask_all
-from serving.journal.store import insert_new
+from serving.journal.store import add_row
 from serving.journal.tables import REVIEWS
 
 Verdict = Literal["label", "cannot_tell", "skip"]
@@ -97,7 +97,7 @@ def _reviews(rows: Iterable[Any]) -> tuple[Review, ...]:
 def add_review(connection: Connection, review: Review) -> bool:
     """True where it is new; false where a row of its id is there already, which stays as it is."""
     row = {each.name: getattr(review, each.name) for each in fields(Review)} | {"note": masked(review.note)}
-    return connection.execute(insert_new(connection, REVIEWS), row).rowcount == 1
+    return add_row(connection, REVIEWS, row)
 
 
 def withdraw_review(connection: Connection, review_id: str, *, reader: str) -> bool:
@@ -118,7 +118,7 @@ def withdraw_review(connection: Connection, review_id: str, *, reader: str) -> b
         "note": "",
         "withdraws": review_id,
     }
-    return connection.execute(insert_new(connection, REVIEWS, REVIEWS.c.withdraws), row).rowcount == 1
+    return add_row(connection, REVIEWS, row, REVIEWS.c.withdraws)
 
 
 def reviews_of(connection: Connection, prediction_id: str) -> tuple[Review, ...]:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, exists, func, insert, select
 
 from serving.journal.facets import time_of
 from serving.journal.reviews import masked, new_id, now
-from serving.journal.store import insert_new
+from serving.journal.store import add_row
 from serving.journal.tables import DECISIONS, FACETS, RULE_REMOVALS, RULES
 from serving.likeness import words_of
 
@@ -112,7 +112,7 @@ def remove_rule(connection: Connection, rule_id: str, *, by: str, reason: str = 
     if connection.execute(select(RULES.c.id).where(RULES.c.id == rule_id)).first() is None:
         return False
     row: dict[str, Any] = {"rule_id": rule_id, "by": by, "reason": masked(reason), "at": now()}
-    return connection.execute(insert_new(connection, RULE_REMOVALS), row).rowcount == 1
+    return add_row(connection, RULE_REMOVALS, row)
 
 
 def standing_rules(connection: Connection) -> tuple[Rule, ...]:

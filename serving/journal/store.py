@@ -29,10 +29,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from serving.journal.address import Address, read_address
-from serving.journal.entry import Entry
-from serving.journal.facets import Clusters, facet_of
+from serving.journal.entry import Comparison, Entry
+from serving.journal.facets import Clusters, facet_of, ms_of
 from serving.journal.faults import EntryRefusedError, StoreDownError
-from serving.journal.tables import DECISIONS, FACETS, REVIEWS, SCHEMA_VERSION, Row, row_of
+from serving.journal.shadows import shadow_of
+from serving.journal.tables import DECISIONS, FACETS, REVIEWS, SCHEMA_VERSION, SHADOWS, Row, row_of
 from serving.settings import Settings, SettingsError, variable
 
 _BUSY_S = 5.0
@@ -117,6 +118,13 @@ def insert_new(bind: Engine | Connection, table: Table, unique: Column[Any] | No
     return statement
 
 
+def add_row(connection: Connection, table: Table, row: Row, unique: Column[Any] | None = None) -> bool:
+    """True where the row is new; one whose key (as `insert_new` has it) is there already stays as it is."""
+    # Of an INSERT, PostgreSQL's driver tells SQLAlchemy no number of rows.
+    added = insert_new(connection, table, unique).returning(*table.primary_key)
+    return connection.execute(added, row).first() is not None
+
+
 class Store:
     """An open database at the newest schema. For one thread at a time.
 
@@ -129,7 +137,7 @@ class Store:
         self._file = self._path.stat().st_ino if self._path else 0
         self._engine = engine
         self._clusters = Clusters()
-        self._inserts = [insert_new(engine, table) for table in (DECISIONS, FACETS)]
+        self._inserts = [insert_new(engine, table) for table in (DECISIONS, FACETS, SHADOWS)]
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -140,26 +148,33 @@ class Store:
             with self._engine.begin() as connection:
                 yield connection
 
-    def write(self, entries: Sequence[Entry]) -> None:
-        """Nothing; all entries are kept, or none. One that is there already stays as it is.
+    def write(self, entries: Sequence[Entry | Comparison]) -> None:
+        """Nothing; all are kept, or none. One that is there already stays as it is.
 
         Raises:
             EntryRefusedError: when the database will never take one of them.
         """
-        rows = [row_of(entry) for entry in entries]
-        facets = [facet_of(entry, self._clusters.of(entry.prediction.rendered.text)) for entry in entries]
+        decided = [entry for entry in entries if isinstance(entry, Entry)]
+        rows = [row_of(entry) for entry in decided]
+        facets = [facet_of(entry, self._clusters.of(entry.prediction.rendered.text)) for entry in decided]
+        shadows = [shadow_of(each) for each in entries if isinstance(each, Comparison)]
         with self._transaction() as connection:
-            for insert, values in zip(self._inserts, (rows, facets), strict=True):
-                connection.execute(insert, values)
+            for insert, values in zip(self._inserts, (rows, facets, shadows), strict=True):
+                if values:
+                    connection.execute(insert, values)
 
     def prune(self, before: datetime, *, most: int) -> int:
         """How many entries received before that time were deleted: the oldest, `most` at the most.
 
-        Of those that somebody has read the facets stay, without their author (docs/workbench.md).
+        Of those that somebody has read the facets stay, without their author (docs/workbench.md). What another model
+        made of posts goes by itself, as many at the most: it may have come without its decision.
         """
         old = select(DECISIONS.c.prediction_id).where(DECISIONS.c.received_at < before)
         oldest = old.order_by(DECISIONS.c.received_at).limit(most)
+        seen = select(SHADOWS.c.prediction_id).where(SHADOWS.c.at_ms < ms_of(before)).order_by(SHADOWS.c.at_ms)
         with self._transaction() as connection:
+            shadowed = connection.execute(seen.limit(most)).scalars().all()
+            connection.execute(delete(SHADOWS).where(SHADOWS.c.prediction_id.in_(shadowed)))
             ids = connection.execute(oldest).scalars().all()
             theirs = FACETS.c.prediction_id.in_(ids)
             read = exists().where(REVIEWS.c.prediction_id == FACETS.c.prediction_id)

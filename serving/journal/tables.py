@@ -30,7 +30,7 @@ from sqlalchemy import (
 from models.policy import Facts
 from serving.journal.entry import Entry
 
-SCHEMA_VERSION = "0007"
+SCHEMA_VERSION = "0009"
 """The newest migration. Kept here so that a start need not load Alembic to see that there is nothing to do."""
 FACTS = TypeAdapter(Facts)
 Row = dict[str, Any]
@@ -114,6 +114,19 @@ FACETS = Table(
     Index("ix_facets_held_by", "held_by", "at_ms", sqlite_where=_HELD, postgresql_where=_HELD),
 )
 """By what decisions are found and counted: some 0.4 KB each with its indexes, and nothing of the text."""
+SHADOWS = Table(
+    "shadows",
+    METADATA,
+    Column("prediction_id", String(26), primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("route", String(32), nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("routes", Text, nullable=False),
+    Column("distance", Float(53), nullable=False),
+    Index("ix_shadows_at_ms", "at_ms", "prediction_id"),
+    Index("ix_shadows_distance", "distance", "prediction_id"),
+)
 REVIEWS = Table(
     "reviews",
     METADATA,
@@ -178,6 +191,7 @@ POLICY_EVENTS = Table(
     Column("by", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("at", UtcTime, nullable=False),
+    Column("key", String(64)),
 )
 UNMASKINGS = Table(
     "unmaskings",

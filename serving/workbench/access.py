@@ -43,6 +43,8 @@ class Reader:
     name: str
     token: str
     may_unmask: bool
+    key: str | None
+    """What stands for the key that was typed, `None` where none was asked for."""
     is_open: bool
     """True on a server without a keys file, where nobody proved who they are."""
 
@@ -153,6 +155,6 @@ class Gate:
         if self._keys is None:
             if session.mark != OPEN_MARK:
                 raise SignInError
-            return Reader(session.name, session.token, may_unmask=True, is_open=True)
+            return Reader(session.name, session.token, may_unmask=True, key=None, is_open=True)
         entry = self._entry(self._keys, session)
-        return Reader(entry.name, session.token, may_unmask="unmask" in entry.scopes, is_open=False)
+        return Reader(entry.name, session.token, may_unmask="unmask" in entry.scopes, key=session.mark, is_open=False)

@@ -14,9 +14,9 @@ from ulid import ULID
 from data.post import Post
 from serving.engine import Engine
 from serving.journal.address import Address, read_address
-from serving.journal.entry import Caller, Entry, entries_of
+from serving.journal.entry import Caller, Comparison, Entry, entries_of
 from serving.journal.faults import StoreDownError
-from serving.journal.journal import Journal, Retries, Store
+from serving.journal.journal import Journal, Kept, Retries, Store
 from serving.metrics import Metrics
 from serving.service import answers
 from tests.fakes import fake_predictor
@@ -35,8 +35,8 @@ def entry(received_at: datetime | None = None) -> Entry:
     return made
 
 
-def ids(entries: Iterable[Entry]) -> list[str]:
-    return [each.answer.prediction_id for each in entries]
+def ids(entries: Iterable[Kept]) -> list[str]:
+    return [each.prediction_id if isinstance(each, Comparison) else each.answer.prediction_id for each in entries]
 
 
 def address_of(path: Path) -> Address:
@@ -59,7 +59,7 @@ class FailingStore:
         self._inner = inner
         self._fails = fails
 
-    def write(self, entries: Sequence[Entry]) -> None:
+    def write(self, entries: Sequence[Kept]) -> None:
         how = next(self._fails, "works")
         if how == "before":
             raise StoreDownError("gone")

@@ -4,11 +4,12 @@ import gc
 import json
 import logging
 import shutil
+import sqlite3
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -270,6 +271,28 @@ def test_disagreements_are_counted_from_the_champions_side_whoever_answered(star
         text = client.get("/metrics").text
         assert 'signalbox_disagreements_total{kind="auto_lost"} 100.0' in text
         assert f'model="{NEW}",policy="7",rendering="1",role="{mode}",taxonomy="1"}} 1.0' in text
+
+
+@pytest.mark.usefixtures("roomy")
+@pytest.mark.parametrize("mode", ["shadow", "canary"])
+def test_the_journal_keeps_what_the_other_model_made_of_each_answer(start: Started, tmp_path: Path, mode: str) -> None:
+    file = tmp_path / "journal.db"
+    with start(journal=f"sqlite:///{file}") as client:
+        reload(client, "new", mode)
+        batch = {"posts": [{**POST, "id": str(each)} for each in range(40)]}
+        results = client.post("/v1/predict/batch", json=batch).json()["results"]
+    other_of = {OLD: NEW, NEW: OLD}
+    answered_by = {each["prediction_id"]: each["versions"]["model"] for each in results}
+    with closing(sqlite3.connect(file)) as connection:
+        rows = connection.execute(
+            "SELECT prediction_id, model_version, route, routes, distance FROM shadows"
+        ).fetchall()
+    assert {(row[0], row[1]) for row in rows} == {(each, other_of[model]) for each, model in answered_by.items()}
+    answers = {each["prediction_id"]: each["route"]["probabilities"] for each in results}
+    for prediction_id, version, route, routes, distance in rows:
+        assert route == ROUTE_OF[version]
+        apart = sum(abs(value - json.loads(routes)[name]) for name, value in answers[prediction_id].items()) / 2
+        assert distance == pytest.approx(apart, abs=1e-5)  # an answer rounds to six digits
 
 
 def test_a_canary_answers_its_share_and_always_the_same_posts(start: Started) -> None:

@@ -21,7 +21,7 @@ from serving.app import create_app
 from serving.auth import hash_key
 from serving.journal.entry import Entry
 from serving.journal.faults import EntryRefusedError, StoreDownError
-from serving.journal.journal import BATCH_ENTRIES, PRUNE_ENTRIES, Retries
+from serving.journal.journal import BATCH_ENTRIES, PRUNE_ENTRIES, Kept, Retries
 from serving.journal.store import open_store
 from serving.settings import Settings
 from tests.serving.clients import PATIENT_MS, WAIT_S, MakePredictor, Serve
@@ -258,7 +258,7 @@ class GatedStore:
         self.entered, self.gate = Event(), Event()
         self.written: list[str] = []
 
-    def write(self, entries: Sequence[Entry]) -> None:
+    def write(self, entries: Sequence[Kept]) -> None:
         self.entered.set()
         assert self.gate.wait(WAIT_S)
         self.written += ids(entries)
@@ -326,7 +326,7 @@ def test_an_entry_that_the_database_will_never_take_holds_up_no_other() -> None:
     bad = {ids(entries)[2], ids(entries)[5]}
 
     class PickyStore(GatedStore):
-        def write(self, entries: Sequence[Entry]) -> None:
+        def write(self, entries: Sequence[Kept]) -> None:
             if bad & {*ids(entries)}:
                 raise EntryRefusedError("22P05")
             super().write(entries)

@@ -13,11 +13,14 @@ from models.guards import Guards, LanguageDetector
 from models.predictor import Predictor
 from serving.app import create_app
 from serving.auth import hash_key
+from serving.journal.address import read_address
 from serving.journal.database import Database
+from serving.journal.store import Store, open_store
 from serving.settings import Settings
 from tests.fakes import BOLD_POLICY, NOW, FakeClassifier, fake_bundle
+from tests.postgres import NoPostgresError, running_cluster
 from tests.serving.clients import PATIENT_MS, WAIT_S, running_server, service_of
-from tests.serving.journals import address_of
+from tests.workbench.shelf import Shelf
 from tests.workbench.signing import sign_in
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 OpenPage = Callable[..., "Page"]
 Bench = Callable[..., AbstractContextManager[TestClient]]
+on_both = pytest.mark.parametrize("journal", ["sqlite", "postgresql"], indirect=True)
+"""A test with this mark runs over SQLite and over PostgreSQL; for a whole module: `pytestmark = on_both`."""
 KEYS = (("ada", ["qa", "unmask"]), ("ben", ["qa"]), ("crm", ["predict"]))
 
 
@@ -46,21 +51,52 @@ def keys_file(tmp_path: Path) -> Path:
     return write_keys(tmp_path / "keys.json", "ada", "ben", "crm")
 
 
+@pytest.fixture(scope="session")
+def shelf() -> Iterator[Shelf]:
+    """A PostgreSQL with an empty journal to be copied."""
+    pytest.importorskip("psycopg", reason="the group postgres is not installed")
+    try:
+        with running_cluster() as cluster:
+            yield Shelf(cluster)
+    except NoPostgresError as error:
+        pytest.skip(str(error))
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
+def journal(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty journal: a file, or where a test asks for it (`on_both`) a database in PostgreSQL."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return f"sqlite:///{tmp_path}/journal.db"
+    shelf: Shelf = request.getfixturevalue("shelf")
+    return shelf.fresh()
+
+
+@pytest.fixture
+def database(journal: str) -> Iterator[Database]:
     """The journal of the servers that `bench` starts."""
-    with closing(Database(address_of(tmp_path / "journal.db"))) as database:
+    address = read_address(journal)
+    assert address is not None
+    with closing(Database(address)) as database:
         yield database
 
 
 @pytest.fixture
-def bench(fake: Predictor, tmp_path: Path) -> Bench:
+def store(journal: str) -> Iterator[Store]:
+    """The same as it is written to."""
+    address = read_address(journal)
+    assert address is not None
+    with closing(open_store(address)) as store:
+        yield store
+
+
+@pytest.fixture
+def bench(fake: Predictor, journal: str) -> Bench:
     """A client of a server with a journal of its own: `with bench() as client`, with settings of its own."""
 
     @contextmanager
     def start(address: str = "http://127.0.0.1", **settings: Any) -> Iterator[TestClient]:
-        journal = {"journal": f"sqlite:///{tmp_path}/journal.db", "request_timeout_ms": PATIENT_MS}
-        app = create_app(Settings.model_validate(journal | settings), lambda: fake)
+        given = {"journal": journal, "request_timeout_ms": PATIENT_MS, **settings}
+        app = create_app(Settings.model_validate(given), lambda: fake)
         with TestClient(app, base_url=address, client=("127.0.0.1", 50_000), follow_redirects=False) as client:
             assert service_of(client).settled.wait(WAIT_S)
             yield client

@@ -16,10 +16,11 @@ from serving.journal.corrections import Correction, add_correction
 from serving.journal.database import Database
 from serving.journal.queries import KeptPost
 from serving.journal.restoration import write_corrections
-from tests.workbench.conftest import Bench
+from tests.workbench.conftest import Bench, on_both
 from tests.workbench.decisions import judge
 from tests.workbench.signing import sign_in, token_for
 
+pytestmark = on_both
 PATH = "/qa/corrections"
 
 

@@ -13,7 +13,7 @@ from serving.journal.queries import KeptPost
 from serving.journal.reviews import Agreement, new_id
 from serving.journal.unmaskings import unmaskings
 from serving.workbench.review.queues import agreed_by_route
-from tests.workbench.conftest import Bench
+from tests.workbench.conftest import Bench, on_both
 from tests.workbench.decisions import TEXTS, judge, label, said
 from tests.workbench.signing import sign_in, token_for
 
@@ -54,6 +54,7 @@ def test_posts_come_masked_and_without_what_the_model_said(client: TestClient, p
     assert not any("7946" in post["text"] for post in found)
 
 
+@on_both
 def test_each_queue_holds_what_it_is_for(client: TestClient, database: Database, posts: list[KeptPost]) -> None:
     by_id = {post.prediction_id: post for post in posts}
     automatic = {post["prediction_id"] for post in queued(client, "automatic")}
@@ -67,6 +68,7 @@ def test_each_queue_holds_what_it_is_for(client: TestClient, database: Database,
     assert client.get(PATH, params={"queue": "none"}).status_code == 404
 
 
+@on_both
 def test_a_reading_is_kept_under_the_readers_name_and_tells_what_the_model_said(
     client: TestClient, database: Database, posts: list[KeptPost]
 ) -> None:
@@ -78,6 +80,7 @@ def test_a_reading_is_kept_under_the_readers_name_and_tells_what_the_model_said(
     assert "You have read <strong>1</strong> today" in client.get(PATH).text
 
 
+@on_both
 def test_what_is_sent_twice_is_kept_once(client: TestClient, database: Database, posts: list[KeptPost]) -> None:
     one = new_id()
     assert read(client, posts[0], id=one).status_code == read(client, posts[0], id=one).status_code == 200
@@ -120,6 +123,7 @@ def test_a_reading_of_a_post_that_is_gone_is_not_kept(client: TestClient, databa
     assert said(database) == []
 
 
+@on_both
 def test_undo_takes_back_ones_own_reading_and_brings_the_post_again(
     client: TestClient, database: Database, posts: list[KeptPost]
 ) -> None:
@@ -136,16 +140,41 @@ def test_undo_takes_back_ones_own_reading_and_brings_the_post_again(
     assert send(client, "withdrawals").json() == {"withdrawn": True, "post": None}
 
 
+@on_both
 def test_the_page_says_how_much_more_to_read(client: TestClient, database: Database, posts: list[KeptPost]) -> None:
     assert "Read 299 without an error to show under 1%" in client.get(PATH).text
-    automatic = next(post for post in posts if post.action == "auto_answer")
-    read(client, automatic)
-    assert "0 of 1 automatic answers wrong" in client.get(f"{PATH}/progress").text
+    first, second, *_ = in_random_order(client, posts)
+    read(client, first)
+    assert "0 of 1 automatic answers drawn at random wrong" in client.get(f"{PATH}/progress").text
     assert "Read 298 more without an error" in client.get(PATH).text
-    label(database, automatic, "Ben", "sensitive", "privacy_data")
-    assert "1 of 2 automatic answers wrong" in client.get(PATH).text
+    label(database, first, "Ben", "sensitive", "privacy_data")
+    assert "1 of 1 automatic answers drawn at random wrong" in client.get(PATH).text
+    read(client, second, verdict="cannot_tell", route="", intent="")
+    assert "2 of 2 automatic answers drawn at random wrong" in client.get(PATH).text
 
 
+def in_random_order(client: TestClient, posts: list[KeptPost]) -> list[KeptPost]:
+    """The automatic answers as the random queue has them."""
+    by_id = {post.prediction_id: post for post in posts}
+    return [by_id[post["prediction_id"]] for post in queued(client, "automatic")]
+
+
+def test_what_was_read_in_another_queue_counts_only_once_the_random_order_has_come_to_it(
+    client: TestClient, database: Database
+) -> None:
+    posts = judge(client, database, [f"thanks to {name}" for name in ("Ann", "Bea", "Cat", "Dot", "Eve")])
+    first, *between, last = in_random_order(client, posts)
+    assert len(between) == 3
+    read(client, last, route="complex")
+    assert "The next automatic answer of the random order has not been read" in client.get(f"{PATH}/progress").text
+    read(client, first)
+    assert "0 of 1 automatic answers drawn" in client.get(f"{PATH}/progress").text
+    for post in between:
+        read(client, post)
+    assert f"1 of {2 + len(between)} automatic answers drawn" in client.get(f"{PATH}/progress").text
+
+
+@on_both
 def test_readers_are_told_how_far_they_agree(client: TestClient, database: Database, posts: list[KeptPost]) -> None:
     assert "No post of the last 30 days has two readers yet" in client.get(PATH).text
     label(database, posts[0], "Ada", "simple", "praise")

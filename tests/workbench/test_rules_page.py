@@ -11,10 +11,11 @@ from starlette.testclient import TestClient
 from serving.journal.database import Database
 from serving.journal.queries import KeptPost
 from serving.journal.rules import standing_rules
-from tests.workbench.conftest import Bench
+from tests.workbench.conftest import Bench, on_both
 from tests.workbench.decisions import judge, until
 from tests.workbench.signing import sign_in, token_for
 
+pytestmark = on_both
 PATH = "/qa/rules"
 PARCEL = "where is my parcel today please"
 TEXTS = (
@@ -36,8 +37,8 @@ def client(bench: Bench) -> Iterator[TestClient]:
 @pytest.fixture
 def posts(client: TestClient, database: Database) -> dict[str, KeptPost]:
     """The decisions by their texts as they were sent."""
-    found = judge(client, database, TEXTS)
-    return dict(zip(reversed(TEXTS), found, strict=True))
+    found = {post.post_id: post for post in judge(client, database, TEXTS)}
+    return {text: found[f"crm-{number}"] for number, text in enumerate(TEXTS)}
 
 
 def make(client: TestClient, post: KeptPost, **form: str) -> Any:

@@ -16,7 +16,7 @@ from models.policy import Policy, RiskBudget
 from models.predictor import Predictor
 from serving.journal.database import Database
 from tests.serving.clients import read_rules, service_of
-from tests.workbench.conftest import Bench
+from tests.workbench.conftest import Bench, on_both
 from tests.workbench.decisions import TEXTS, judge, until
 from tests.workbench.proving import posts_that_prove, write_proving
 from tests.workbench.signing import sign_in, token_for
@@ -118,6 +118,48 @@ def test_costs_follow_the_prices(client: TestClient) -> None:
     assert "$2,000 without the machine" in other
 
 
+def test_without_keys_the_page_says_that_nobody_checks_names(client: TestClient) -> None:
+    opened(client)
+    propose(client)
+    sign_in(client, "Ada under another name")
+    page = client.get(PATH).text
+    assert "Nobody checks names here" in page
+    assert "Approve 8" in page
+
+
+def test_one_key_under_two_names_is_not_two_people(
+    bench: Bench, posts: Path, keys_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.auth.LOOK_EVERY_S", 0.0)
+    with bench(qa_posts=posts, api_keys_file=keys_file) as client:
+        sign_in(client, "key of ada")
+        opened(client)
+        propose(client)
+        assert "Nobody checks names here" not in client.get(PATH).text
+        keys_file.write_text(keys_file.read_text().replace('"ada"', '"lovelace"'))
+        sign_in(client, "key of ada")
+        refused = post(client, f"proposals/{id_of(client)}/approve")
+        assert refused.status_code == 409
+        assert "lovelace has the key with which ada proposed it" in refused.text
+        sign_in(client, "key of ben")
+        assert post(client, f"proposals/{id_of(client)}/approve").status_code == 303
+
+
+def test_what_was_proposed_where_nobody_checked_names_is_not_approved_with_a_key(
+    bench: Bench, posts: Path, keys_file: Path
+) -> None:
+    with bench(qa_posts=posts) as client:
+        sign_in(client, "Ada")
+        opened(client)
+        propose(client)
+    with bench(qa_posts=posts, api_keys_file=keys_file) as client:
+        sign_in(client, "key of ben")
+        refused = post(client, f"proposals/{id_of(client)}/approve")
+    assert refused.status_code == 409
+    assert "it was proposed without one and would be approved with a key" in refused.text
+
+
+@on_both
 def test_a_version_needs_a_second_person(bench: Bench, posts: Path, keys_file: Path) -> None:
     with bench(qa_posts=posts, api_keys_file=keys_file) as client:
         sign_in(client, "key of ada")
@@ -161,6 +203,7 @@ def test_what_is_proposed_is_computed_here_and_not_taken_from_the_form(client: T
     assert (unapproved.status_code, "version 8 is proposed" in unapproved.text) == (409, True)
 
 
+@on_both
 def test_an_approved_version_is_put_in_force_and_gone_back_from_by_one_click_each(
     bench: Bench, posts: Path, keys_file: Path
 ) -> None:

@@ -65,7 +65,7 @@ class ReviewPages:
 
     async def show(self, visit: Visit) -> Response:
         """The page on which one reads."""
-        name = visit.query.get("queue", "automatic")
+        name = visit.query.get("queue", "next")
         if name not in QUEUES:
             raise HTTPException(
                 404, f"There is no queue {name[:20]!r}. Wanted: one of {', '.join(QUEUES)}. Choose again."

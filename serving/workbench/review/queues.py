@@ -4,14 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
+from typing import Literal
 
 from sqlalchemy import Connection
 
 from data.taxonomy import ROUTES
 from evaluation.certificates import trials_without, upper_bound
+from evaluation.selection import Reason
+from evaluation.workbench.review import Mix, by_turns
 from serving.journal.filter import Filter
-from serving.journal.queries import KeptPost, Order, confusion, next_to_read
+from serving.journal.queries import KeptPost, Order, next_to_read
 from serving.journal.reviews import Agreement, agreement, readings_of
+from serving.journal.samples import next_by_turns, next_disagreements, read_sample
+from serving.workbench.review.spikes import find_hours
 
 AUTOMATIC = ("auto_answer", "no_reply")
 SPAN = timedelta(days=30)
@@ -27,7 +32,7 @@ class Queue:
 
     name: str
     about: str
-    order: Order
+    order: Order | Literal["mixed", "farthest", "spikes"]
     actions: tuple[str, ...] = ()
     abstained: bool | None = None
     reviewed: bool | None = None
@@ -39,11 +44,16 @@ class Queue:
 
 QUEUES: Mapping[str, Queue] = MappingProxyType(
     {
+        "next": Queue("What to read next", "of each of the next five queues its share", "mixed"),
         "automatic": Queue(
             "Automatic answers", "a random sample, from which the leak can be bounded", "random", AUTOMATIC
         ),
         "uncertain": Queue("Uncertain", "where the model was least sure of the route", "uncertain"),
         "abstained": Queue("Abstained", "looked simple, and was not answered alone", "newest", abstained=True),
+        "disagreement": Queue(
+            "Models disagree", "a challenger would have done something else, the least alike first", "farthest"
+        ),
+        "spikes": Queue("Spikes", "hours out of the ordinary, those of nearly the same posts first", "spikes"),
         "second": Queue("Second reading", "read by others, to see how far people agree", "random", reviewed=True),
         "newest": Queue("Newest", "as they came", "newest"),
     }
@@ -52,7 +62,10 @@ QUEUES: Mapping[str, Queue] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far reading is: today by this reader, and of the random automatic answers by all."""
+    """How far reading is: today by this reader, and of the automatic answers in their random order by all.
+
+    One that was read in another queue counts only once the random order has come to it.
+    """
 
     today: int
     read: int
@@ -65,10 +78,12 @@ class Progress:
         """What reading shows, in words."""
         if not self.read:
             return (
-                f"No automatic answer has been read yet. Read {self.more} without an error to show under {WANTED:.0%}."
+                "The next automatic answer of the random order has not been read yet. "
+                f"Read {self.more} without an error to show under {WANTED:.0%}."
             )
         shown = (
-            f"{self.wrong} of {self.read} automatic answers wrong: at most {self.bound:.1%} are, with 95 % confidence."
+            f"{self.wrong} of {self.read} automatic answers drawn at random wrong: at most {self.bound:.1%} are, with "
+            "95 % confidence."
         )
         if self.more is None:
             return f"{shown} No number that can be read would show under {WANTED:.0%}."
@@ -77,16 +92,14 @@ class Progress:
 
 def read_progress(connection: Connection, reader: str, now: datetime) -> Progress:
     """How far reading is."""
-    cells = confusion(connection, QUEUES["automatic"].where(now))
-    read = sum(each.readings for each in cells)
-    wrong = sum(each.readings for each in cells if each.reviewed != "simple")
+    sample = read_sample(connection, QUEUES["automatic"].where(now), right="simple")
     midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return Progress(
         today=readings_of(connection, reader, midnight),
-        read=read,
-        wrong=wrong,
-        bound=upper_bound(wrong, read, CONFIDENCE) if read else 1.0,
-        more=trials_without(wrong, read, WANTED, CONFIDENCE),
+        read=sample.read,
+        wrong=sample.wrong,
+        bound=upper_bound(sample.wrong, sample.read, CONFIDENCE) if sample.read else 1.0,
+        more=trials_without(sample.wrong, sample.read, WANTED, CONFIDENCE),
     )
 
 
@@ -116,4 +129,29 @@ def read_agreement(connection: Connection, now: datetime) -> list[Agreed]:
 
 def next_posts(connection: Connection, queue: Queue, reader: str, now: datetime, most: int) -> tuple[KeptPost, ...]:
     """What this reader has not read of a queue, in its order."""
+    if queue.order == "mixed":
+        return _mixed(connection, reader, now, most)
+    if queue.order == "farthest":
+        return next_disagreements(connection, queue.where(now), reader=reader, most=most)
+    if queue.order == "spikes":
+        wanted = [each.where for each in find_hours(connection, now)]
+        return next_by_turns(connection, wanted, reader=reader, most=most)
     return next_to_read(connection, queue.where(now), order=queue.order, reader=reader, most=most)
+
+
+_QUEUE_OF: Mapping[Reason, str] = MappingProxyType(
+    {
+        "random": "automatic",
+        "disagreement": "disagreement",
+        "spike": "spikes",
+        "abstained": "abstained",
+        "uncertain": "uncertain",
+    }
+)
+
+
+def _mixed(connection: Connection, reader: str, now: datetime, most: int) -> tuple[KeptPost, ...]:
+    """The next posts of five queues by their shares, each post once. Where one came from has no part in any figure."""
+    found = {reason: next_posts(connection, QUEUES[name], reader, now, most) for reason, name in _QUEUE_OF.items()}
+    once = {post.prediction_id: post for post in by_turns(found, Mix())}
+    return tuple(once.values())[:most]

@@ -8,8 +8,8 @@ from types import MappingProxyType
 from sqlalchemy import Connection
 
 from serving.journal.filter import Filter
-from serving.journal.queries import KeptText, kept_texts
 from serving.journal.rules import Rule
+from serving.journal.samples import KeptText, kept_texts
 from serving.rules import RuleBook
 from serving.workbench.review.queues import AUTOMATIC
 

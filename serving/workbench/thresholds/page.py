@@ -209,6 +209,7 @@ class ThresholdPages:
                 base=opening.in_force,
                 model_version=opening.calibration.model_version,
                 author=visit.reader.name,
+                key=visit.reader.key,
                 reason=visit.form.get("reason", "")[:500],
             )
         )
@@ -223,7 +224,8 @@ class ThresholdPages:
                 404, f"There is no step {name[:20]!r}. Wanted: {', '.join(_STEPS)}. Load the page again."
             )
         reason = visit.form.get("reason", "")[:500]
-        await self._write(partial(step, policy_id=policy_id, by=visit.reader.name, reason=reason))
+        key = {"key": visit.reader.key} if step is approve_policy else {}
+        await self._write(partial(step, policy_id=policy_id, by=visit.reader.name, reason=reason, **key))
         return RedirectResponse(f"{PATH}#versions", 303)
 
     async def go_back(self, visit: Visit) -> Response:
