@@ -1,5 +1,6 @@
 """The commands of the server: `python -m serving VERB`.
 
+More than 400 lines, since all commands of the server stand here with their help, and nothing else does.
 People's text goes to stderr; the last line of stdout is one JSON object. Exit codes: 0 done, 1 a check failed or the
 model did not start, 2 misuse.
 """
@@ -239,21 +240,31 @@ def rules(arguments: argparse.Namespace) -> int:
 
 
 def brake(arguments: argparse.Namespace) -> int:
-    """Tells what the crisis brake did of late, or lets it go. Servers follow within five seconds."""
+    """Tells what the crisis brake did of late, holds it, or lets it go.
+
+    Servers that have it on (SIGNALBOX_BRAKE) follow within five seconds. Held by hand, it lets go by hand alone.
+    """
     import getpass
 
-    from serving.journal.brake import brake_events, tell_brake
+    from serving.journal.brake import BrakeStepError, brake_events, move_brake, standing_brake
     from serving.journal.database import existing_database
     from serving.settings import read_settings
 
     settings = read_settings(journal=arguments.journal, host="127.0.0.1")
     with existing_database(settings) as database:
-        if arguments.release is not None:
-            database.write(tell_brake, "released", cause=arguments.release, by=getpass.getuser())
+        try:
+            if arguments.hold is not None:
+                database.write(move_brake, "engaged", why=arguments.hold, by=getpass.getuser())
+            if arguments.release is not None:
+                database.write(move_brake, "released", why=arguments.release, by=getpass.getuser())
+        except BrakeStepError as error:
+            _say(str(error))
+            return MISUSE
+        standing = database.read(standing_brake)
         events = database.read(brake_events, most=20)
     for event in events:
         _say(f"{event.at:%Y-%m-%d %H:%M:%S} UTC  {event.event} by {event.by}: {event.cause}")
-    _answer({"engaged": bool(events) and events[0].event == "engaged", "events": len(events)})
+    _answer({"engaged": standing.engaged, "by_hand": standing.by_hand, "events": len(events)})
     return DONE
 
 
@@ -344,11 +355,14 @@ def _parser() -> argparse.ArgumentParser:
         verbs,
         "brake",
         brake,
-        "tell what the crisis brake did, or let it go",
+        "tell what the crisis brake did, hold it, or let it go",
         "brake",
+        'brake --hold "wrong prices in our answers"',
         'brake --release "a campaign of ours"',
     )
-    braking.add_argument("--release", metavar="WHY", help="let it go, until more comes than usual once more")
+    moving = braking.add_mutually_exclusive_group()
+    moving.add_argument("--hold", metavar="WHY", help="let no machine answer until somebody lets it go")
+    moving.add_argument("--release", metavar="WHY", help="let it go, until more comes than usual once more")
     for each in (running, showing):
         each.add_argument("--host", help="address to listen on (SIGNALBOX_HOST)")
         each.add_argument("--port", type=int, help="port to listen on, 0 for a free one (SIGNALBOX_PORT)")

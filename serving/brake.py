@@ -1,7 +1,8 @@
 """The crisis brake: when many posts say nearly the same, or far more are sensitive than usual, no machine answers.
 
 Pure: what was seen of late goes in, whether the brake holds comes out. It lets go by itself once nothing over the
-bounds was seen for a quiet time, or by hand. Owns the bounds; what is seen is asked of the journal elsewhere.
+bounds was seen for a quiet time, or by hand; one that was pulled by hand lets go by hand alone. Owns the bounds; what
+is seen is asked of the journal elsewhere.
 """
 
 from collections.abc import Sequence
@@ -44,16 +45,25 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Brake:
-    """Whether it holds: since when, why, and when something over the bounds was seen last."""
+    """Whether it holds: since when, why, and when something over the bounds was seen last.
+
+    One held `by_hand` is not let go by anything that is seen.
+    """
 
     since: datetime | None = None
     cause: str = ""
     over_at: datetime | None = None
+    by_hand: bool = False
 
     @property
     def engaged(self) -> bool:
         """True while a machine answers nothing."""
         return self.since is not None
+
+    @property
+    def words(self) -> str:
+        """Why it holds, and that somebody holds it where somebody does."""
+        return f"held by hand: {self.cause}" if self.by_hand else self.cause
 
 
 RELEASED = Brake()
@@ -61,6 +71,8 @@ RELEASED = Brake()
 
 def step(brake: Brake, sights: Sequence[Sight], now: datetime, bounds: Bounds) -> Brake:
     """The brake after what was seen at that time. The first thing over its bound is the cause as long as it holds."""
+    if brake.by_hand:
+        return brake
     found = next((sight for sight in sights if sight.over), None)
     if found is not None and brake.engaged:
         return replace(brake, over_at=now)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
+from threading import Lock
 from typing import Protocol
 
 from serving.brake import BOUNDS, RELEASED, Bounds, Brake, Sight, step
@@ -54,6 +55,7 @@ class CrisisBrake:
         self._bounds = bounds
         self._now = now
         self._brake = RELEASED
+        self._looking = Lock()
         self._readable = True
         self._repeated = Repeated(self.look, every_s=LOOK_EVERY_S, name="brake")
         metrics.watch_brake(lambda: self._brake.engaged)
@@ -61,16 +63,18 @@ class CrisisBrake:
     @property
     def objection(self) -> str | None:
         """Why nothing may be answered by a machine, `None` where it may."""
-        return self._brake.cause if self._brake.engaged else None
+        return self._brake.words if self._brake.engaged else None
 
     def health(self) -> BrakeAnswer:
         """Whether it holds, and why."""
-        return BrakeAnswer(engaged=self._brake.engaged, since=self._brake.since, cause=self._brake.cause)
+        brake = self._brake
+        return BrakeAnswer(engaged=brake.engaged, since=brake.since, cause=brake.words)
 
     def look(self) -> None:
         """Nothing; looks now, on the calling thread."""
         try:
-            self._look()
+            with self._looking:  # whoever pulled it by hand wants it seen at once
+                self._look()
         except Exception as error:  # noqa: BLE001 - whatever it is, the brake must stay as it is, and look again
             if self._readable:
                 LOG.error("brake_blind", extra={"fields": fault_of(error)})
@@ -82,14 +86,14 @@ class CrisisBrake:
         book, now = self._open_book(), self._now()
         written = book.last()
         before = self._brake
-        if (written.since, written.cause) != (before.since, before.cause):  # by hand, or by another server
+        if replace(written, over_at=before.over_at) != before:  # by hand, or by another server
             before = replace(written, over_at=now) if written.engaged else RELEASED
         after = step(before, book.look(now, self._bounds), now, self._bounds)
         if after.engaged != before.engaged:
             book.tell(after, now)
         if after.engaged != self._brake.engaged:
             event = "brake_engaged" if after.engaged else "brake_released"
-            LOG.warning(event, extra={"fields": {"cause": after.cause or before.cause}})
+            LOG.warning(event, extra={"fields": {"cause": after.words or before.words}})
         self._brake = after
 
     def start(self) -> None:

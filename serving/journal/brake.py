@@ -1,6 +1,7 @@
 """What the crisis brake sees of the journal, and what became of it: one row each time that it took hold or let go.
 
-The last row is the truth for all servers of a journal.
+The last row is the truth for all servers of a journal, but for one thing: what a person holds, only a person lets go.
+So nothing that a server writes at the same moment can undo what somebody did.
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from serving.journal.tables import BRAKE_EVENTS, FACETS
 
 Event = Literal["engaged", "released"]
 BY_ITSELF = "the brake"
+MOST_CHARACTERS = 500
+"""Of a reason: it stands in every answer while the brake holds."""
 WEEKS = 4
 """How many weeks back the same hour is looked at."""
 _MOST_CLUSTERS = 5
@@ -39,6 +42,41 @@ def tell_brake(connection: Connection, event: Event, *, cause: str, by: str, at:
     """Nothing; it is on record, and every server follows."""
     row = {"event": event, "cause": masked(cause), "by": by, "at": at or now()}
     connection.execute(insert(BRAKE_EVENTS), row)
+
+
+class BrakeStepError(ValueError):
+    """The brake was not moved by hand. `str()` says why, in words to show."""
+
+
+def move_brake(connection: Connection, event: Event, *, why: str, by: str) -> None:
+    """Nothing; somebody holds the brake, or lets it go, and every server follows. Held so, it lets go by hand alone.
+
+    Raises:
+        BrakeStepError: when there is no reason, or it is so already.
+    """
+    standing, reason = standing_brake(connection), why.strip()
+    what = f"The crisis brake was not {'held' if event == 'engaged' else 'let go'}"
+    if not 0 < len(reason) <= MOST_CHARACTERS or by == BY_ITSELF:
+        raise BrakeStepError(
+            f"{what}: the reason has {len(reason)} characters and the name is {by!r}. Wanted: 1 to {MOST_CHARACTERS} "
+            "characters that say why, and a person's name; both are kept. Correct them."
+        )
+    if event == "engaged" and standing.by_hand:
+        raise BrakeStepError(f"{what}: somebody holds it since {standing.since:%Y-%m-%d %H:%M} UTC. Let it go first.")
+    if event == "released" and not standing.engaged:
+        raise BrakeStepError(f"{what}: it does not hold. Nothing is to be done.")
+    tell_brake(connection, event, cause=reason, by=by)
+
+
+def standing_brake(connection: Connection) -> Brake:
+    """The brake as it was written last; what was last held by hand is held still, whatever came after it."""
+    columns = BRAKE_EVENTS.c["event", "cause", "at"]
+    newest = select(*columns).order_by(BRAKE_EVENTS.c.place.desc()).limit(1)
+    by_hand = connection.execute(newest.where(BRAKE_EVENTS.c.by != BY_ITSELF)).one_or_none()
+    if by_hand is not None and by_hand.event == "engaged":
+        return Brake(by_hand.at, by_hand.cause, by_hand=True)
+    last = connection.execute(newest).one_or_none()
+    return Brake(last.at, last.cause) if last is not None and last.event == "engaged" else RELEASED
 
 
 def brake_events(connection: Connection, *, most: int = 100) -> tuple[BrakeEvent, ...]:
@@ -109,10 +147,7 @@ class JournalBook:
 
     def last(self) -> Brake:
         """The brake as it was written last."""
-        for event in self._database.read(brake_events, most=1):
-            if event.event == "engaged":
-                return Brake(event.at, event.cause)
-        return RELEASED
+        return self._database.read(standing_brake)
 
     def look(self, at: datetime, bounds: Bounds) -> Sequence[Sight]:
         """What came of late."""

@@ -1,6 +1,7 @@
 """The crisis brake: when it takes hold, that nothing is answered while it does, and how it lets go."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,14 +10,25 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Connection, delete
 
 from data.post import Post
 from serving.__main__ import main
 from serving.brake import BOUNDS, RELEASED, Bounds, Brake, Sight, step
 from serving.braking import CrisisBrake
-from serving.journal.brake import brake_events, look_back, tell_brake
+from serving.journal.brake import (
+    BY_ITSELF,
+    BrakeStepError,
+    Event,
+    brake_events,
+    look_back,
+    move_brake,
+    standing_brake,
+    tell_brake,
+)
 from serving.journal.database import Database
 from serving.journal.store import open_store
+from serving.journal.tables import BRAKE_EVENTS
 from serving.metrics import Metrics
 from serving.rules import ReadRules
 from tests.serving.clients import Serve
@@ -140,6 +152,28 @@ def test_each_change_is_told_once() -> None:
     assert [engaged for engaged, _ in desk.book.told] == [True, False]
 
 
+def test_one_that_is_held_by_hand_is_let_go_by_nothing_that_is_seen() -> None:
+    desk = Desk()
+    desk.book.written = Brake(NOON, "wrong prices", by_hand=True)
+    for minutes in (1, 60, 6_000):
+        desk.look(minutes, FEW)
+        assert desk.action() == "agent"
+    assert desk.brake.objection == "held by hand: wrong prices"
+    desk.look(1, MANY)
+    assert desk.book.told == []
+    desk.book.written = RELEASED
+    desk.look(1)
+    assert desk.action() == "auto_answer"
+
+
+def test_one_that_holds_by_itself_can_be_held_on_to() -> None:
+    desk = Desk()
+    desk.look(1, MANY)
+    desk.book.written = Brake(NOON, "we look into it", by_hand=True)
+    desk.look(300, FEW)
+    assert desk.brake.objection == "held by hand: we look into it"
+
+
 # What is seen of the journal
 
 
@@ -177,6 +211,53 @@ def test_what_came_before_it_was_let_go_by_hand_is_not_looked_at_again(tmp_path:
         assert database.read(brake_events)[0].cause == "we know, call [phone]"
 
 
+Row = tuple[Event, str]
+ROWS = st.lists(
+    st.tuples(st.sampled_from(["engaged", "released"]), st.sampled_from([BY_ITSELF, "ann", "bob"])), max_size=12
+)
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """An empty journal."""
+    with closing(Database(address_of(tmp_path_factory.mktemp("brake") / "journal.db"))) as database:
+        yield database
+
+
+@given(rows=ROWS)
+def test_what_a_person_did_last_is_undone_by_no_server(rows: list[Row], book: Database) -> None:
+    def tell(connection: Connection) -> Brake:
+        connection.execute(delete(BRAKE_EVENTS))
+        for event, by in rows:
+            tell_brake(connection, event, cause=f"by {by}", by=by)
+        return standing_brake(connection)
+
+    standing = book.write(tell)
+    by_people = [event for event, by in rows if by != BY_ITSELF]
+    assert standing.by_hand == (by_people[-1:] == ["engaged"])
+    assert standing.engaged == (standing.by_hand or [event for event, _ in rows][-1:] == ["engaged"])
+
+
+def test_it_is_moved_by_hand_with_a_reason_and_a_name_where_there_is_something_to_do(tmp_path: Path) -> None:
+    steps: list[tuple[Event, str, str, str]] = [
+        ("released", "why not", "ann", "it does not hold"),
+        ("engaged", "  ", "ann", "the reason has 0 characters"),
+        ("engaged", "wrong prices", BY_ITSELF, "the name is 'the brake'"),
+        ("engaged", " wrong prices, call 07911 123456 ", "ann", ""),
+        ("engaged", "again", "bob", "somebody holds it since"),
+        ("released", "prices are right", "bob", ""),
+    ]
+    with closing(Database(address_of(tmp_path / "journal.db"))) as database:
+        for event, why, by, problem in steps:
+            if problem:
+                with pytest.raises(BrakeStepError, match=problem):
+                    database.write(move_brake, event, why=why, by=by)
+            else:
+                database.write(move_brake, event, why=why, by=by)
+        kept = [(each.event, each.cause, each.by) for each in database.read(brake_events)]
+    assert kept == [("released", "prices are right", "bob"), ("engaged", "wrong prices, call [phone]", "ann")]
+
+
 # Through the server and the command
 
 
@@ -196,6 +277,24 @@ def test_a_crisis_in_the_journal_takes_the_answers_from_the_machine_until_it_is_
         brake.look()
         assert client.get("/readyz").json()["brake"] == {"engaged": False, "since": None, "cause": ""}
     assert "it is a campaign of ours" in capsys.readouterr().err
+
+
+def test_a_command_holds_it_until_a_command_lets_it_go(
+    serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = f"sqlite:///{tmp_path / 'journal.db'}"
+    with serve(journal=journal, brake=True) as client:
+        brake = client.app.state.brake  # type: ignore[attr-defined] # what a client calls is typed as any application
+        brake.look()
+        assert main(["brake", "--journal", journal, "--hold", "wrong prices"]) == 0
+        assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"engaged": True, "by_hand": True, "events": 1}
+        brake.look()
+        assert client.get("/readyz").json()["brake"]["cause"] == "held by hand: wrong prices"
+        assert main(["brake", "--journal", journal, "--hold", "again"]) == 2
+        assert "Let it go first" in capsys.readouterr().err
+        assert main(["brake", "--journal", journal, "--release", "right again"]) == 0
+        brake.look()
+        assert client.get("/readyz").json()["brake"]["engaged"] is False
 
 
 def test_a_brake_that_is_off_never_holds(serve: Serve, tmp_path: Path) -> None:
