@@ -309,7 +309,7 @@ def create_app(
     feedback = add_feedback_route(app, service, settings, rules, _needs(keys, "feedback"))
     add_admin_routes(app, service, changeover, _needs_admin(keys))
     _add_pages(app)
-    workbench = add_workbench(app, Bench(settings, keys, service, journal, rules))
+    workbench = add_workbench(app, Bench(settings, keys, service, journal, rules, brake))
     judging = {getattr(route, "path", ""): route for route in app.routes if judges(route)}
     accounts = Accounts(metrics, timeout_s=settings.request_timeout_ms / 1_000, access_log=settings.access_log)
     turns = Turns()

@@ -53,6 +53,8 @@ class RequestRecord:
     headers: dict[str, str] = field(default_factory=dict)
     timing: Timing | None = None
     place: int = 0
+    answered_at: float | None = None
+    """Where the answer goes on for as long as somebody listens: when it began."""
 
     def heed(self, timeout_ms: int | None) -> None:
         """Nothing; brings the deadline forward to what the caller asked for. Never puts it off."""
@@ -123,7 +125,7 @@ class Accounts:
     def end(self, record: RequestRecord, scope: Scope) -> None:
         """Nothing; the request has its answer, or never will."""
         record.route = _route_of(scope)
-        seconds = perf_counter() - record.started_at
+        seconds = (record.answered_at or perf_counter()) - record.started_at
         self._metrics.observe_request(record.route, record.status, seconds)
         if record.error_code is not None:
             self._metrics.observe_refusal(record.error_code)

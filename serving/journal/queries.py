@@ -278,7 +278,7 @@ def scored_posts(connection: Connection, wanted: Filter, *, most: int) -> tuple[
 def counts(connection: Connection, wanted: Filter) -> tuple[Count, ...]:
     """Posts by route, action and intent."""
     labels = FACETS.c["route", "action", "intent"]
-    asked = select(*labels, func.count(), _sum(FACETS.c.abstained)).where(*conditions(wanted)).group_by(*labels)
+    asked = select(*labels, func.count(), sum_where(FACETS.c.abstained)).where(*conditions(wanted)).group_by(*labels)
     found = connection.execute(asked.order_by(*labels))
     return tuple(Count(None, *labels_and_posts) for labels_and_posts in map(tuple, found))
 
@@ -288,12 +288,12 @@ def counts_by_time(connection: Connection, wanted: Filter, *, step_s: int = HOUR
     step_ms = step_s * 1_000
     step = (FACETS.c.at_ms // step_ms).label("step")
     labels = FACETS.c["route", "action", "intent"]
-    asked = select(step, *labels, func.count(), _sum(FACETS.c.abstained)).where(*conditions(wanted))
+    asked = select(step, *labels, func.count(), sum_where(FACETS.c.abstained)).where(*conditions(wanted))
     found = connection.execute(asked.group_by(step, *labels).order_by(step, *labels))
     return tuple(Count(time_of(place * step_ms), *row) for place, *row in found)
 
 
-def _sum(condition: ColumnElement[Any]) -> ColumnElement[int]:
+def sum_where(condition: ColumnElement[Any]) -> ColumnElement[int]:
     """For how many rows it holds."""
     return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
@@ -327,7 +327,7 @@ def confidences(connection: Connection, wanted: Filter) -> tuple[ConfidenceBin, 
     joined = FACETS.join(read, read.c.prediction_id == FACETS.c.prediction_id)
     posts = dict(_pairs(connection, select(place, func.count()).where(*conditions(wanted)).group_by("bin")))
     readings = connection.execute(
-        select(place, func.count(), _sum(read.c.route == FACETS.c.route))
+        select(place, func.count(), sum_where(read.c.route == FACETS.c.route))
         .select_from(joined)
         .where(read.c.verdict == "label", *conditions(wanted))
         .group_by("bin")
@@ -345,7 +345,7 @@ def _pairs(connection: Connection, asked: Select[Any]) -> list[tuple[int, int]]:
 def promise(connection: Connection, wanted: Filter, *, within: timedelta = timedelta(minutes=15)) -> Promise:
     """How many posts were decided within that time of being posted."""
     decided_s = FACETS.c.waited_s + FACETS.c.latency_ms / 1_000
-    asked = select(func.count(FACETS.c.waited_s), _sum(decided_s <= within.total_seconds()))
+    asked = select(func.count(FACETS.c.waited_s), sum_where(decided_s <= within.total_seconds()))
     return Promise(*connection.execute(asked.where(*conditions(wanted))).one())
 
 
@@ -361,7 +361,7 @@ def follow_ups(connection: Connection, wanted: Filter, *, within: timedelta) -> 
         .where(later.c.author == FACETS.c.author, later.c.at_ms > FACETS.c.at_ms, in_time)
         .exists()
     )
-    asked = select(func.count(), func.count(FACETS.c.author), _sum(again))
+    asked = select(func.count(), func.count(FACETS.c.author), sum_where(again))
     return FollowUps(*connection.execute(asked.where(FACETS.c.action == "auto_answer", *conditions(wanted))).one())
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from serving.auth import KeyRing
+from serving.braking import AnyBrake
 from serving.journal.journal import AnyJournal
 from serving.rules import Rules
 from serving.service import Service
@@ -13,7 +14,7 @@ from serving.settings import Settings
 class Bench:
     """The server around the pages: its settings, who may ask, which models are in service, where decisions go.
 
-    And the rules, so that what is forbidden on a page holds at once.
+    And the rules and the crisis brake, so that what is forbidden on a page holds at once.
     """
 
     settings: Settings
@@ -22,3 +23,4 @@ class Bench:
     service: Service
     journal: AnyJournal
     rules: Rules
+    brake: AnyBrake

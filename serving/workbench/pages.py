@@ -5,15 +5,17 @@ security policy allows nothing inline. A file's address carries its hash, so a b
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.wire import BrakeAnswer
 from serving.workbench.access import Reader
 
 _HERE = Path(__file__).parent
@@ -66,9 +68,13 @@ def _percent(share: float | None, places: int = 1) -> str:
 
 
 class Pages:
-    """Fills templates for people. `places` are the pages of the navigation; `notice` stands on top of each."""
+    """Fills templates for people. `places` are the pages of the navigation; on top of each stands how the crisis brake
+    does, and the `notice`.
+    """
 
-    def __init__(self, places: Iterable[Place], notice: str | None = None) -> None:
+    def __init__(
+        self, places: Iterable[Place], ask_brake: Callable[[], BrakeAnswer | None], notice: str | None = None
+    ) -> None:
         self.places = tuple(places)
         self._files = {path.name: path.read_bytes() for path in STATIC.iterdir() if path.suffix in _MEDIA_TYPES}
         self._marks = {name: hashlib.sha256(file).hexdigest()[:12] for name, file in self._files.items()}
@@ -77,9 +83,16 @@ class Pages:
         )
         self._templates.filters["percent"] = _percent
         self._templates.globals |= {"places": self.places, "asset": self._address, "notice": notice}
+        self._templates.globals["ask_brake"] = ask_brake
 
     def _address(self, name: str) -> str:
         return f"/qa/static/{name}?{self._marks[name]}"
+
+    def parts(self, template: str, **values: Any) -> dict[str, Markup]:
+        """Every block of a template by its name, each filled by itself."""
+        loaded = self._templates.get_template(template)
+        context = loaded.new_context(values)
+        return {name: Markup("".join(block(context))) for name, block in loaded.blocks.items()}  # noqa: S704 - escaped
 
     def show(
         self,

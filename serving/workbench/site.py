@@ -16,6 +16,9 @@ from serving.errors import NotReadyError
 from serving.journal.database import Database
 from serving.workbench.access import Gate, SignInError, check_token, read_form
 from serving.workbench.bench import Bench
+from serving.workbench.cockpit.page import DEFAULT_SPAN, CockpitPages
+from serving.workbench.cockpit.page import PATH as COCKPIT
+from serving.workbench.cockpit.rounds import Rounds
 from serving.workbench.confusion.page import ConfusionPages
 from serving.workbench.confusion.scorings import Scorings
 from serving.workbench.confusion.sources import Shelf
@@ -32,6 +35,7 @@ from serving.workbench.worker import Worker
 LOG = getLogger("signalbox.workbench")
 PLACES = (
     Place("/qa", "Overview", "h", "what is in service, and the way to everything else"),
+    Place("/qa/cockpit", "Cockpit", "k", "what comes in now, what became of it, and the crisis brake"),
     Place("/qa/confusion", "Confusion", "c", "what a bundle takes for what, down to each post"),
     Place("/qa/review", "Review", "r", "posts to read next, one key a label"),
     Place("/qa/corrections", "Corrections", "x", "what posts should have been called, and the way to training"),
@@ -124,8 +128,12 @@ def _sign_in(desk: Desk) -> list[Route]:
     ]
 
 
-def _overview(desk: Desk) -> Route:
+def _overview(desk: Desk, rounds: Rounds) -> Route:
     async def overview(visit: Visit) -> Response:
+        try:
+            parts, problem = await rounds.parts(DEFAULT_SPAN), ""
+        except HTTPException as error:
+            parts, problem = {}, error.detail
         try:
             champion = desk.bench.service.lineup().champion
         except NotReadyError:
@@ -136,6 +144,9 @@ def _overview(desk: Desk) -> Route:
             visit.reader,
             model=champion and champion.versions,
             journal=desk.bench.journal.health(),
+            parts=parts,
+            problem=problem,
+            stream=f"{COCKPIT}/stream?span={DEFAULT_SPAN}",
         )
 
     return Route(HOME, for_readers(desk, overview))
@@ -143,14 +154,15 @@ def _overview(desk: Desk) -> Route:
 
 def make_site(bench: Bench, worker: Worker, database: Database) -> ASGIApp:
     """The application of all pages, each under `/qa`, over the journal's database."""
-    pages = Pages(PLACES, bench.settings.qa_notice)
+    pages = Pages(PLACES, bench.brake.health, bench.settings.qa_notice)
     desk = Desk(bench, worker, Gate(bench.keys, Sessions()), pages, database)
-    own = [Route("/qa/static/{name}", pages.static), *_sign_in(desk), _overview(desk)]
     shelf = Shelf(bench.settings, bench.service, database)
     scorings = Scorings(shelf, worker)
+    rounds = Rounds(desk, shelf, scorings)
+    own = [Route("/qa/static/{name}", pages.static), *_sign_in(desk), _overview(desk, rounds)]
     confusion, thresholds = ConfusionPages(desk, shelf, scorings), ThresholdPages(desk, shelf, scorings)
     of_people = [*ReviewPages(desk).routes(), *CorrectionPages(desk).routes(), *RulePages(desk).routes()]
-    routes = [*own, *confusion.routes(), *of_people, *thresholds.routes()]
+    routes = [*own, *CockpitPages(desk, rounds).routes(), *confusion.routes(), *of_people, *thresholds.routes()]
     routes += WhyPages(desk, shelf).routes()
     return Starlette(
         routes=routes,

@@ -1,3 +1,4 @@
+import asyncio
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,6 +9,7 @@ from starlette.testclient import TestClient
 
 from serving.errors import API_ERRORS
 from serving.metrics import SERVING_STAGES, Metrics, metrics_table
+from serving.observer import Accounts
 from tests.serving.clients import WAIT_S, Serve, service_of
 from tests.serving.gates import GATE_WORD, GatedClassifier
 
@@ -120,3 +122,17 @@ def test_the_table_names_what_the_registry_renders() -> None:
     metrics = Metrics()
     rendered = set(re.findall(r"^# TYPE (\S+)", metrics.render().decode(), re.M))
     assert rendered == {family.name for family in metrics.families()}
+
+
+def test_how_long_somebody_listens_to_an_answer_is_no_latency() -> None:
+    metrics = Metrics()
+    accounts = Accounts(metrics, timeout_s=1.0, access_log=False)
+
+    async def stream() -> None:
+        scope = {"type": "http", "method": "GET", "path": "/qa/cockpit/stream", "headers": []}
+        record = accounts.begin(scope)
+        record.answered_at = record.started_at
+        accounts.end(record, scope)
+
+    asyncio.run(stream())
+    assert 'signalbox_request_seconds_sum{route="unmatched"} 0.0' in metrics.render().decode()

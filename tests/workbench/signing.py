@@ -6,11 +6,16 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 
+def token_in(page: str) -> str:
+    """The token that the forms of a page carry."""
+    found = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert found, page
+    return found.group(1)
+
+
 def token_of(page: Response) -> str:
     """The token that the forms of a page carry."""
-    found = re.search(r'name="csrf" value="([^"]+)"', page.text)
-    assert found, page.text
-    return found.group(1)
+    return token_in(page.text)
 
 
 def sign_in(client: TestClient, key: str, target: str = "/qa") -> Response:

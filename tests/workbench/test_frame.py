@@ -178,7 +178,7 @@ def test_pages_run_nothing_inline_and_load_nothing_foreign(reader: TestClient) -
 
 def test_files_of_pages_are_kept_for_good_under_the_address_of_their_content(reader: TestClient) -> None:
     addresses = re.findall(r'"(/qa/static/[^"]+)"', reader.get("/qa").text)
-    assert len(addresses) == 4
+    assert len(addresses) == 5
     for address in addresses:
         assert "immutable" in reader.get(address).headers["cache-control"]
         assert reader.get(address.partition("?")[0]).headers["cache-control"] == "no-cache"

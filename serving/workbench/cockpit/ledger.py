@@ -1,0 +1,106 @@
+"""The tallies of a span of time, kept so that a round reads what is new and little else. For the pages' own thread.
+
+A row may come late (its database was away) and may go (its text was too old). So beside the newest steps every round
+reads one old piece again, in turn: in as many rounds as there are pieces, all is as the journal has it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+from sqlalchemy import Connection
+
+from serving.journal.filter import Filter
+from serving.journal.tallies import Tally, add_up, tallies_by_step
+
+MINUTE_S, HOUR_S, DAY_S = 60, 3_600, 86_400
+_PIECES = 30
+"""Of a ledger: a piece of the longest is a day, which takes some 10 ms where a month has 100,000 decisions."""
+_FRESH_STEPS = 2
+"""Of the newest: a decision is written within a second, so one that came at the end of a step is seen in the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A choice of time: what it is called, the steps that a chart shows, and the steps that are counted."""
+
+    name: str
+    words: str
+    bar_s: int
+    bars: int
+    step_s: int
+
+    def starts(self, now: datetime) -> range:
+        """When its bars begin, in seconds since 1970; the last bar is the running one."""
+        last = int(now.timestamp()) // self.bar_s * self.bar_s
+        return range(last - (self.bars - 1) * self.bar_s, last + self.bar_s, self.bar_s)
+
+
+SPANS: Mapping[str, Span] = MappingProxyType(
+    {
+        "hour": Span("hour", "Last hour, by minute", MINUTE_S, 60, MINUTE_S),
+        "day": Span("day", "Last day, by hour", HOUR_S, 24, HOUR_S),
+        "week": Span("week", "Last week, by hour", HOUR_S, 168, HOUR_S),
+        "month": Span("month", "Last 30 days, by day", DAY_S, 30, HOUR_S),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What was decided from `since` on, until the next bar."""
+
+    since: datetime
+    tally: Tally
+
+
+class Ledger:
+    """The tallies of one span. `due` says what to read in a round, piece by piece, and `read` reads a piece."""
+
+    def __init__(self, span: Span) -> None:
+        self.span = span
+        self._tallies: dict[int, Tally] = {}
+        self._read: set[int] = set()
+        self._turn = 0
+
+    def _steps(self, now: datetime) -> range:
+        starts = self.span.starts(now)
+        step_s = self.span.step_s
+        return range(starts[0] // step_s, (starts[-1] + self.span.bar_s) // step_s)
+
+    def due(self, now: datetime) -> Iterator[Sequence[int]]:
+        """What must be read now, each a run of steps: what was never read, the newest, and one old piece again."""
+        steps = self._steps(now)
+        running = int(now.timestamp()) // self.span.step_s
+        steps = range(steps.start, running + 1)
+        for old in self._read - set(steps):
+            self._read.discard(old)
+            self._tallies.pop(old, None)
+        size = max(1, -(-len(steps) // _PIECES))
+        pieces = [steps[start : start + size] for start in range(0, len(steps), size)]
+        self._turn = (self._turn + 1) % len(pieces)
+        for place, piece in enumerate(pieces):
+            if place == self._turn or not self._read.issuperset(piece):
+                yield piece
+        yield steps[-_FRESH_STEPS:]
+
+    def read(self, connection: Connection, steps: Sequence[int]) -> None:
+        """Nothing; the steps are as the journal has them now."""
+        since, until = (datetime.fromtimestamp(step * self.span.step_s, UTC) for step in (steps[0], steps[-1] + 1))
+        found = tallies_by_step(connection, Filter(since=since, until=until), step_s=self.span.step_s)
+        for step in steps:
+            self._tallies.pop(step, None)
+        self._tallies |= found
+        self._read.update(steps)
+
+    def bars(self, now: datetime) -> tuple[Bar, ...]:
+        """The bars of the span, the running one last, each with what was read of it."""
+        per_bar = self.span.bar_s // self.span.step_s
+        found = []
+        for start in self.span.starts(now):
+            first = start // self.span.step_s
+            steps = (self._tallies.get(step) for step in range(first, first + per_bar))
+            tallies = [each for each in steps if each is not None]
+            found.append(Bar(datetime.fromtimestamp(start, UTC), add_up(tallies)))
+        return tuple(found)
