@@ -19,12 +19,12 @@ UNUSED := huggingface-hub hf-xet filelock fsspec httpcore2 httpx2 pyyaml tqdm tr
 # Bytecode is written whatever the caller's environment says: it makes every start after the first faster.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help serve demo test check format train report image chromium pins clean
+.PHONY: help serve demo test check format train report screenshots image chromium pins clean
 
 help: ## Print this help
 	@echo "Signalbox: who should handle a customer post, and may a machine answer it?"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: $(VENV)/.serve ## Serve models/default on http://127.0.0.1:8000 (first time: makes .venv, under 200 MB)
 	$(PY) -m serving
@@ -50,6 +50,9 @@ train: $(VENV)/.train ## Make a bundle anew from the corpus, in runs/ (2 cores: 
 
 report: $(VENV)/.evaluate ## Write the confusion report and say where it is
 	$(PY) -m evaluation report
+
+screenshots: $(VENV)/.dev chromium ## Take the README's pictures of the workbench anew
+	$(PY) -m tests.workbench.screenshots
 
 image: ## Build the container image of the server
 	@test -n "$(ENGINE)" || { echo "No image was built: neither docker nor podman answers on this machine." \

@@ -7,8 +7,11 @@ Intervals are cluster bootstraps: groups are drawn, not posts, because posts of 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from data.dependencies import needs_group
 from evaluation.predictions import BoolArray, IntArray
@@ -24,6 +27,9 @@ ECE_BINS = 15
 """Guo et al. 2017 (arXiv 1706.04599), section 4."""
 _DRAWS_AT_ONCE = 100
 """Keeps the counts of all intents in a few megabytes."""
+_KEPT_DRAWS = 2
+"""Numbers of groups whose draws are kept: a summary has many intervals over the same posts, and drawing is most of
+their time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,15 @@ class ClassFigures:
     recall: Estimate | None
     f1: Estimate | None
     support: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFigures:
+    """The figures of a head: over all posts, and of each class in the order of its labels."""
+
+    accuracy: Estimate
+    macro_f1: Estimate
+    classes: tuple[ClassFigures, ...]
 
 
 def confusion(true: IntArray, predicted: IntArray, classes: int) -> IntArray:
@@ -106,15 +121,23 @@ def exact_share(events: int, trials: int) -> Estimate:
     return Estimate(events / trials, float(interval.low), float(interval.high))
 
 
+@lru_cache(maxsize=_KEPT_DRAWS)
+def _draws(groups: int) -> tuple[npt.NDArray[np.unsignedinteger[Any]], ...]:
+    """The draws of `group_draws` in as few bytes as hold them: 6 MB for 3,000 groups."""
+    random = np.random.default_rng(BOOTSTRAP_SEED)
+    even = np.full(groups, 1 / groups)
+    return tuple(
+        random.multinomial(groups, even, size=_DRAWS_AT_ONCE).astype(np.min_scalar_type(groups))
+        for _ in range(BOOTSTRAP_DRAWS // _DRAWS_AT_ONCE)
+    )
+
+
 def group_draws(groups: int) -> Iterator[FloatArray]:
     """How often each of so many groups is drawn, with replacement: 1,000 draws as arrays `[b, groups]`.
 
     The same draws every time (fixed seed), so figures of two models on the same posts are paired.
     """
-    random = np.random.default_rng(BOOTSTRAP_SEED)
-    even = np.full(groups, 1 / groups)
-    for _ in range(BOOTSTRAP_DRAWS // _DRAWS_AT_ONCE):
-        yield random.multinomial(groups, even, size=_DRAWS_AT_ONCE).astype(np.float64)
+    return (draws.astype(np.float64) for draws in _draws(groups))
 
 
 def percentile_ends(values: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -139,36 +162,30 @@ def bootstrap(
     return percentile_ends(np.concatenate([figure(draws @ totals) for draws in group_draws(len(numbers))]))
 
 
-def class_figures(
-    true: IntArray, predicted: IntArray, labels: Sequence[str], groups: IntArray
-) -> tuple[ClassFigures, ...]:
-    """The figures of every label with their intervals, in the order of `labels`, whether it occurs or not."""
+def label_figures(true: IntArray, predicted: IntArray, labels: Sequence[str], groups: IntArray) -> LabelFigures:
+    """All figures of `[n]` labels, places in `labels`, whether each occurs or not; one bootstrap for all intervals."""
     k = len(labels)
-    counts = tally(true, predicted, k)
+    counts = tally(true, predicted, k).reshape(-1, 3 * k)
+
+    def figures(totals: FloatArray) -> FloatArray:
+        tallies = totals.reshape(-1, 3, k)
+        scores = class_scores(tallies).reshape(-1, 3 * k)
+        return np.column_stack([scores, tallied_accuracy(tallies), tallied_macro_f1(tallies)])
+
     totals = counts.sum(axis=0)
-    scores = class_scores(totals).reshape(3 * k)
-    known = ~np.isnan(scores)
-    low, high = bootstrap(
-        counts.reshape(-1, 3 * k),
-        groups,
-        lambda drawn: class_scores(drawn.reshape(-1, 3, k)).reshape(-1, 3 * k)[:, known],
+    values = figures(totals[None])[0]
+    known = ~np.isnan(values)
+    ends = bootstrap(counts, groups, lambda drawn: figures(drawn)[:, known])
+    found = zip(np.flatnonzero(known).tolist(), values[known], *ends, strict=True)
+    known_at = {place: Estimate(float(value), float(low), float(high)) for place, value, low, high in found}
+    return LabelFigures(
+        accuracy=known_at[3 * k],
+        macro_f1=known_at[3 * k + 1],
+        classes=tuple(
+            ClassFigures(label, known_at.get(at), known_at.get(k + at), known_at.get(2 * k + at), int(totals[k + at]))
+            for at, label in enumerate(labels)
+        ),
     )
-    estimates: list[Estimate | None] = [None] * (3 * k)
-    for place, value, least, most in zip(np.flatnonzero(known), scores[known], low, high, strict=True):
-        estimates[place] = Estimate(float(value), float(least), float(most))
-    return tuple(
-        ClassFigures(label, estimates[at], estimates[k + at], estimates[2 * k + at], int(totals[1, at]))
-        for at, label in enumerate(labels)
-    )
-
-
-def estimate_labels(
-    true: IntArray, predicted: IntArray, classes: int, groups: IntArray, figure: Callable[[FloatArray], FloatArray]
-) -> Estimate:
-    """A figure of sums of tallies `[..., 3, k]`, such as `tallied_macro_f1`, with its bootstrap interval."""
-    counts = tally(true, predicted, classes).reshape(len(true), 3 * classes)
-    low, high = bootstrap(counts, groups, lambda totals: figure(totals.reshape(-1, 3, classes)))
-    return Estimate(float(figure(counts.sum(axis=0).reshape(3, classes))), float(low), float(high))
 
 
 def estimate_share(is_so: BoolArray, groups: IntArray) -> Estimate:

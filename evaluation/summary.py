@@ -16,17 +16,14 @@ from evaluation.certificates import LEAKS
 from evaluation.closings import other_need, wrongly_closed
 from evaluation.metrics import (
     brier,
-    class_figures,
     confusion,
     equal_mass_bins,
     equal_width_bins,
-    estimate_labels,
     estimate_share,
     exact_share,
     expected_calibration_error,
+    label_figures,
     log_loss,
-    tallied_accuracy,
-    tallied_macro_f1,
 )
 from evaluation.predictions import BoolArray, IntArray, Predictions
 from evaluation.risk import RISKS, answerable_share, augrc, aurc, coverage_at_risk
@@ -42,15 +39,14 @@ Summary = dict[str, Any]
 
 
 def _labels(true: IntArray, predicted: IntArray, labels: Sequence[str], groups: IntArray) -> Summary:
-    k = len(labels)
-    figures = class_figures(true, predicted, labels, groups)
+    figures = label_figures(true, predicted, labels, groups)
     return {
-        "accuracy": asdict(estimate_labels(true, predicted, k, groups, tallied_accuracy)),
-        "macro_f1": asdict(estimate_labels(true, predicted, k, groups, tallied_macro_f1)),
-        "classes": [asdict(each) for each in figures],
-        "absent": [each.label for each in figures if not each.support],
+        "accuracy": asdict(figures.accuracy),
+        "macro_f1": asdict(figures.macro_f1),
+        "classes": [asdict(each) for each in figures.classes],
+        "absent": [each.label for each in figures.classes if not each.support],
         "labels": list(labels),
-        "confusion": confusion(true, predicted, k).tolist(),
+        "confusion": confusion(true, predicted, len(labels)).tolist(),
     }
 
 
@@ -114,8 +110,10 @@ def _decisions(predictions: Predictions, decisions: list[Decision], policy: Poli
     }
 
 
-def summarise(predictions: Predictions, policy: Policy) -> Summary:
+def summarise(predictions: Predictions, policy: Policy, decisions: list[Decision] | None = None) -> Summary:
     """All figures of `predictions` under `policy`, fit for JSON: no NaN, `None` where a figure is not defined.
+
+    `decisions` are what the policy makes of them, where that is known already.
 
     Raises:
         ValueError: when there is no post.
@@ -137,6 +135,6 @@ def summarise(predictions: Predictions, policy: Policy) -> Summary:
         )
         | {"calibration": _calibration(predictions.intent_probabilities, predictions.intents)},
         "selective": _selective(predictions),
-        "decisions": _decisions(predictions, predictions.decide(policy), policy),
+        "decisions": _decisions(predictions, decisions or predictions.decide(policy), policy),
         "slices": [asdict(each) for each in slice_predictions(predictions)],
     }

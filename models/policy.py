@@ -282,8 +282,8 @@ def decide(routes: Mapping[Route, float], intents: Mapping[Intent, float], facts
     `routes` and `intents` each sum to 1. Monotone: raising `thresholds.simple` or `.intent`, or lowering
     `.sensitive` or `.influencer`, never turns another action into one that closes the post.
     """
-    label = max(routes, key=lambda name: routes[name])
-    intent = max(intents, key=lambda name: intents[name])
+    label = max(routes, key=routes.__getitem__)
+    intent = max(intents, key=intents.__getitem__)
     simple, intent_confidence = routes["simple"], intents[intent]
 
     guards, scores = list(_guards(facts, policy.guards)), list(_routes(routes, policy.thresholds))

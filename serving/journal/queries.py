@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from math import inf
 from typing import Any, Literal
 
+from pydantic_core import from_json
 from sqlalchemy import BigInteger, ColumnElement, Connection, Select, case, func, literal, select, tuple_
 
 from data.taxonomy import Route
@@ -270,7 +271,7 @@ def scored_posts(connection: Connection, wanted: Filter, *, most: int) -> tuple[
     asked = select(*columns).select_from(joined).where(*conditions(wanted))
     found = connection.execute(asked.order_by(FACETS.c.lot, FACETS.c.prediction_id).limit(most))
     return tuple(
-        ScoredPost(prediction_id, text, json.loads(routes), json.loads(intents), FACTS.validate_json(facts))
+        ScoredPost(prediction_id, text, from_json(routes), from_json(intents), FACTS.validate_json(facts))
         for prediction_id, text, routes, intents, facts in found
     )
 

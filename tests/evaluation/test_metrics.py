@@ -10,16 +10,13 @@ from data.taxonomy import MAX_INTENTS, ROUTES
 from evaluation.metrics import (
     accuracy,
     brier,
-    class_figures,
     equal_mass_bins,
     equal_width_bins,
-    estimate_labels,
     estimate_share,
     expected_calibration_error,
+    label_figures,
     log_loss,
     macro_f1,
-    tallied_accuracy,
-    tallied_macro_f1,
 )
 from evaluation.predictions import IntArray
 from models.calibration import probabilities
@@ -36,7 +33,7 @@ def _columns(pairs: list[tuple[int, int]]) -> tuple[IntArray, IntArray]:
 @given(LABELS)
 def test_per_class_figures_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     true, predicted = _columns(pairs)
-    figures = class_figures(true, predicted, ROUTES, np.arange(len(true)))
+    figures = label_figures(true, predicted, ROUTES, np.arange(len(true))).classes
     wanted = precision_recall_fscore_support(true, predicted, labels=range(4), zero_division=0)
     for place, figure in enumerate(figures):
         for mine, theirs in zip((figure.precision, figure.recall, figure.f1), wanted[:3], strict=True):
@@ -55,7 +52,7 @@ def test_macro_f1_is_the_mean_over_the_classes_that_occur(pairs: list[tuple[int,
 
 def test_an_absent_class_keeps_its_name_and_has_no_figures() -> None:
     true, predicted = np.array([0, 0, 3, 3]), np.array([0, 3, 3, 3])
-    simple, complex_, sensitive, influencer = class_figures(true, predicted, ROUTES, np.arange(4))
+    simple, complex_, sensitive, influencer = label_figures(true, predicted, ROUTES, np.arange(4)).classes
     assert (complex_.label, complex_.support) == ("complex", 0)
     assert complex_.precision is complex_.recall is complex_.f1 is None
     assert sensitive.label == "sensitive"
@@ -68,7 +65,7 @@ def test_an_absent_class_keeps_its_name_and_has_no_figures() -> None:
 def test_as_many_classes_as_a_taxonomy_may_have_take_megabytes() -> None:
     true, predicted = np.random.default_rng(3).integers(MAX_INTENTS, size=(2, 1_000))
     tracemalloc.start()
-    figures = class_figures(true, predicted, [str(number) for number in range(MAX_INTENTS)], np.arange(1_000))
+    figures = label_figures(true, predicted, [str(number) for number in range(MAX_INTENTS)], np.arange(1_000)).classes
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert sum(each.support for each in figures) == 1_000
@@ -78,16 +75,25 @@ def test_as_many_classes_as_a_taxonomy_may_have_take_megabytes() -> None:
 def test_the_same_input_gives_the_same_interval() -> None:
     random = np.random.default_rng(1)
     true, predicted = random.integers(4, size=200), random.integers(4, size=200)
-    first, again = (estimate_labels(true, predicted, 4, np.arange(200), tallied_macro_f1) for _ in range(2))
+    first, again = (label_figures(true, predicted, ROUTES, np.arange(200)).macro_f1 for _ in range(2))
     assert first == again
     assert first.low < first.value < first.high
+
+
+def test_intervals_do_not_depend_on_what_was_drawn_before() -> None:
+    random = np.random.default_rng(1)
+    true, predicted = random.integers(4, size=200), random.integers(4, size=200)
+    first = label_figures(true, predicted, ROUTES, np.arange(200))
+    for groups in (50, 100, 150):
+        label_figures(true, predicted, ROUTES, np.arange(200) % groups)
+    assert label_figures(true, predicted, ROUTES, np.arange(200)) == first
 
 
 def test_groups_that_stand_together_widen_the_interval() -> None:
     true = np.zeros(300, dtype=np.int64)
     predicted = np.repeat(np.random.default_rng(2).integers(2, size=30), 10)
-    alone = estimate_labels(true, predicted, 4, np.arange(300), tallied_accuracy)
-    together = estimate_labels(true, predicted, 4, np.repeat(np.arange(30), 10), tallied_accuracy)
+    alone = label_figures(true, predicted, ROUTES, np.arange(300)).accuracy
+    together = label_figures(true, predicted, ROUTES, np.repeat(np.arange(30), 10)).accuracy
     assert alone.value == together.value
     assert together.high - together.low > 2 * (alone.high - alone.low)
 

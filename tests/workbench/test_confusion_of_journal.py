@@ -41,7 +41,15 @@ def test_what_people_said_is_held_against_the_bundle(client: TestClient, databas
     page = client.get(PATH, params=asked).text
     assert cell(page, "sensitive", "sensitive") == 1
     assert cell(page, "simple", "complex") == 1
-    assert "two people must read some of the same posts" in page
+
+
+def test_posts_on_which_people_are_even_count_in_how_far_they_agree(client: TestClient, database: Database) -> None:
+    for place, post in enumerate(judge(client, database)):
+        label(database, post, "Ada", "simple", "praise")
+        label(database, post, "Ben", "complex" if place < 3 else "simple", "praise")
+    page = client.get(PATH, params=score(client, posts=SPAN)).text
+    assert "people among themselves reach <strong>1.00</strong>" not in page
+    assert f"2 people, {len(TEXTS)} posts" in page
 
 
 def test_the_ceiling_is_how_far_readers_agree(client: TestClient, database: Database) -> None:

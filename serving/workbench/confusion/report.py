@@ -55,13 +55,13 @@ def rows_of(scored: Scored, where: Where) -> IntArray:
 
 def figures(scoring: Scoring, scored: Scored, where: Where) -> Summary | None:
     """All figures of the chosen posts (`evaluation.summary`), `None` where there is no such post."""
-    known = scoring.reports.get(where)
+    known = scored.summary if where == Where() else scoring.reports.get(where)
     if known is not None:
         return known
     rows = rows_of(scored, where)
     if not len(rows):
         return None
-    made = summarise(scored.predictions.take(rows), scored.policy)
+    made = summarise(scored.predictions.take(rows), scored.policy, [scored.decisions[row] for row in rows])
     scoring.reports[where] = made
     if len(scoring.reports) > _KEPT_REPORTS:
         scoring.reports.popitem(last=False)

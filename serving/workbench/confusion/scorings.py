@@ -5,7 +5,7 @@ A piece is a few posts, so other pages wait for a fraction of a second where som
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from logging import getLogger
 from typing import Literal
@@ -22,9 +22,9 @@ from data.splits import SplitsError
 from evaluation.predictions import Predictions, tabulate
 from evaluation.report.cases import Case, cases_of
 from evaluation.slices import DIMENSIONS
-from evaluation.summary import Summary
+from evaluation.summary import Summary, summarise
 from models.bundle import BundleError
-from models.policy import Facts, Policy
+from models.policy import Decision, Facts, Policy
 from models.predictor import Predictor, Scores
 from serving.errors import NotReadyError
 from serving.journal.faults import JournalError
@@ -43,6 +43,7 @@ _KEPT = 6
 Key = tuple[str, str]
 """The names of bundle and posts."""
 State = Literal["running", "done", "failed"]
+Then = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +66,10 @@ class Scored:
     fingerprint: str
     ceiling: Ceiling | None
     """How far readers agree, where the posts are of the journal."""
+    decisions: tuple[Decision, ...]
+    """Of `policy`, `[n]`."""
+    summary: Summary
+    """The figures of all of them: made with the scores, so that nobody waits for them on a page."""
 
 
 @dataclass(slots=True, eq=False)
@@ -101,6 +106,7 @@ def _finish(
     key: Key, predictor: Predictor, posts: tuple[LabelledPost, ...], scores: list[Scores], ceiling: Ceiling | None
 ) -> Scored:
     predictions = tabulate(posts, scores, group(posts).numbers, predictor.bundle.taxonomy)
+    decisions = predictions.decide(predictor.policy)
     return Scored(
         bundle=key[0],
         posts=key[1],
@@ -113,6 +119,8 @@ def _finish(
         days=np.array([post.posted_at.date().isoformat() if post.posted_at else "" for post in posts]),
         fingerprint=fingerprint(posts),
         ceiling=ceiling,
+        decisions=tuple(decisions),
+        summary=summarise(predictions, predictor.policy, decisions),
     )
 
 
@@ -137,8 +145,10 @@ class Scorings:
         self._kept.move_to_end(key)
         return scoring
 
-    def begin(self, key: Key, *, anew: bool = False) -> Scoring:
+    def begin(self, key: Key, *, anew: bool = False, then: Then | None = None) -> Scoring:
         """A scoring that runs from now on, or the one that does already, or, unless `anew`, has.
+
+        One that begins is done once `then` is, which is called when the scores are there.
 
         Raises:
             SourceError: when there are no such posts.
@@ -150,14 +160,16 @@ class Scorings:
         self._kept[key] = scoring
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
-        task = asyncio.get_running_loop().create_task(self._run(scoring))
+        task = asyncio.get_running_loop().create_task(self._run(scoring, then))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return scoring
 
-    async def _run(self, scoring: Scoring) -> None:
+    async def _run(self, scoring: Scoring, then: Then | None) -> None:
         try:
             scoring.result = await self._score(scoring)
+            if then is not None:
+                await then()
             scoring.state = "done"
         except (SourceError, SplitsError, BundleError, OSError) as error:
             scoring.problem, scoring.state = str(error), "failed"

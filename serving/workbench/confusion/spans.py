@@ -89,5 +89,5 @@ def read_span(database: Database, name: str, taxonomy: Taxonomy) -> ReadPosts:
     return ReadPosts(
         posts=tuple(_labelled(each, labels, taxonomy) for each, labels in kept),
         read=tuple((Rendered(text=each.post.text, context=each.post.context), each.facts) for each, _ in kept),
-        ceiling=_ceiling([each for each, _ in kept]),
+        ceiling=_ceiling(found),  # of all that several read: those on which they are even are where people differ
     )

@@ -20,8 +20,8 @@ LEAST_POSTS, MOST_POSTS = 100, 1_000_000
 """Below, most hours are empty; above, it takes hours."""
 AUTHOR_KEY = "no secret: of invented people"
 NOTICE = (
-    "A demo: posts of the corpus that the model was not trained on, really judged. When they came, how often and from "
-    "whom is invented, and so are the readers demo-ada and demo-ben."
+    "A demo: real judgements of posts that the model was not trained on; times, authors, demo-ada and demo-ben are "
+    "invented."
 )
 
 

@@ -84,7 +84,7 @@ def read_queues(connection: Connection, corpus: Mapping[str, LabelledPost], now:
                 continue
             review = _reading(reader, post, labels, now)
             read += add_review(connection, review)
-            differs = review.route not in (None, post.route) and reader == FIRST
+            differs = review.route == labels[0] != post.route and reader == FIRST
             if differs and corrected < round(CORRECTED * share):
                 corrected += add_correction(connection, _correction(review))
     return read

@@ -5,6 +5,7 @@ Opened once for a bundle and its policy, and kept: a move of a slider then decid
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 
 from sqlalchemy import Connection
 
@@ -14,11 +15,13 @@ from models.policy import Policy
 from serving.journal.database import Database
 from serving.journal.filter import Filter
 from serving.journal.queries import ScoredPost, scored_posts
-from serving.workbench.confusion.scorings import Key, Scored, Scorings
+from serving.workbench.confusion.scorings import Key, Scored
 from serving.workbench.confusion.sources import IN_SERVICE, Shelf
 
 PARTS = ("development", "calibration")
 """The one chooses the path of thresholds, the other proves them (docs/evaluation.md)."""
+OLD_AFTER_S = 60.0
+"""A minute of 5,000 decisions of a day is no visible share of them."""
 MOST_ROWS = 5_000
 """Of the journal: a share of 10 % is known to within a point, and reading them takes under a second."""
 
@@ -33,6 +36,8 @@ class Opening:
     rows: tuple[ScoredPost, ...]
     days: int
     in_force: Policy
+    read_at_s: float
+    """By the monotonic clock."""
 
 
 def keys_of(shelf: Shelf) -> tuple[Key, ...]:
@@ -50,26 +55,33 @@ def rows_since(connection: Connection, model_version: str, days: int) -> tuple[S
 class Openings:
     """The desk that was opened last: one bundle is in service at a time. For the pages' own thread."""
 
-    def __init__(self, scorings: Scorings, database: Database) -> None:
-        self._scorings = scorings
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._kept: tuple[Scored, Scored, Policy, int, Opening] | None = None
+        self._of: tuple[Scored, Scored, Policy] | None = None
+        self._kept: dict[int, Opening] = {}
 
     def open(self, development: Scored, calibration: Scored, in_force: Policy, days: int, *, anew: bool) -> Opening:
-        """The desk for these scores; the journal is read again where another span is asked for, or `anew`.
+        """The desk for these scores; of each span the journal is read once for a policy in force, and `anew`.
 
         Raises:
             ValueError: when the two parts share a post, or one is empty.
             StoreDownError: when the journal cannot be asked.
         """
-        same = self._kept is not None and self._kept[:4] == (development, calibration, in_force, days)
-        if self._kept is not None and same and not anew:
-            return self._kept[4]
+        if self._of != (development, calibration, in_force):
+            self._of, self._kept = (development, calibration, in_force), {}
+        if days not in self._kept or anew:
+            self._kept[days] = self._read(development, calibration, in_force, days)
+        return self._kept[days]
+
+    def is_old(self, days: int) -> bool:
+        """True where the journal's last days were read a while ago."""
+        return days in self._kept and monotonic() - self._kept[days].read_at_s > OLD_AFTER_S
+
+    def _read(self, development: Scored, calibration: Scored, in_force: Policy, days: int) -> Opening:
         rows = self._database.read(rows_since, calibration.model_version, days)
-        scale = open_desk(development.predictions, calibration.predictions, in_force)
+        known_scale = next((each.scale for each in self._kept.values()), None)
+        scale = known_scale or open_desk(development.predictions, calibration.predictions, in_force)
         known = set(calibration.predictions.taxonomy.names)
         fit = tuple(row for row in rows if set(row.intents) == known)
         sample = read_journal([JournalRow(row.routes, row.intents, row.facts) for row in fit], scale)
-        opening = Opening(scale, calibration, sample, fit, days, in_force)
-        self._kept = (development, calibration, in_force, days, opening)
-        return opening
+        return Opening(scale, calibration, sample, fit, days, in_force, monotonic())

@@ -6,12 +6,14 @@ evaluation proves.
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import Connection
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -20,6 +22,7 @@ from data.rejects import SourceError
 from evaluation.workbench.costs import Costs, Prices, costs
 from evaluation.workbench.desk import Setting, Trial, set_budget, try_setting
 from models.policy import Policy, RiskBudget
+from serving.errors import NotReadyError
 from serving.journal.faults import StoreDownError
 from serving.journal.policies import (
     PolicyStepError,
@@ -98,7 +101,7 @@ class ThresholdPages:
         self._desk = desk
         self._shelf = shelf
         self._scorings = scorings
-        self._openings = Openings(scorings, desk.database)
+        self._openings = Openings(desk.database)
 
     def routes(self) -> list[Route]:
         """All addresses."""
@@ -163,7 +166,7 @@ class ThresholdPages:
         if scored is not None:
             asked, opening = await self._opened(visit)
             values |= {"asked": asked, **await self._desk.worker.run(_tried, opening, asked)}
-        return self._desk.pages.show(
+        page = self._desk.pages.show(
             visit.request,
             "thresholds.html.j2",
             visit.reader,
@@ -172,6 +175,9 @@ class ThresholdPages:
             scorings=found,
             **values,
         )
+        if scored is not None:
+            page.background = BackgroundTask(self._prepare, asked.days)
+        return page
 
     async def _versions(self) -> list[PolicyVersion]:
         """All versions, the newest first."""
@@ -180,8 +186,22 @@ class ThresholdPages:
     async def score(self, _: Visit) -> Response:
         """Begins what is not scored yet."""
         for key in keys_of(self._shelf):
-            self._scorings.begin(key)
+            self._scorings.begin(key, then=partial(self._prepare, *SPANS_DAYS))
         return RedirectResponse(PATH, 303)
+
+    async def _prepare(self, *spans: int) -> None:
+        """Nothing; where both parts are scored, the desk is open over these days, and what it has of them is new.
+
+        Reading the journal takes longer than a page may: who opens the page gets what was read, the next one what is.
+        """
+        with suppress(SourceError, StoreDownError, NotReadyError, ValueError):  # the page says what it is
+            scored = self._scored()
+            if scored is None:
+                return
+            for days in spans:
+                anew = self._openings.is_old(days)
+                opened = partial(self._openings.open, *scored, self._in_force(scored[1]), days, anew=anew)
+                await self._desk.worker.run(opened)
 
     async def setting(self, visit: Visit) -> Response:
         """What a budget comes to, as a part of the page: asked for while a slider moves."""
