@@ -61,6 +61,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._waiting: TimerHandle | None = None
         self._head_begun = False
         self._head_bytes = 0
+        self._shared = False
         self._in_line = False
 
     def _refuse(self, status: HTTPStatus, code: ConnectionCode, message: str, headers: str = "") -> None:
@@ -114,8 +115,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Nothing; reads on. Whatever comes while no request runs must become a head in time."""
+        self._shared = False
         super().data_received(data)
-        if self._head_begun:
+        if self._head_begun and not self._shared:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
                 self._refuse(
@@ -131,22 +133,28 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Nothing; the parser has seen the first byte of a head."""
         self._head_begun = True
+        self._head_bytes = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Nothing; the parser has seen the last byte of a head."""
         self._head_begun = False
-        self._head_bytes = 0
         self._stop_waiting()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Nothing; the parser has seen the end of a request. What else is in this piece of data is another's."""
+        self._shared = True
+        super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         """Nothing; runs a request whose head was read, or answers it here.
 
         One that waited for the answer before it on the same connection is refused by its route, if at all: a thousand
-        of them answered here, each from the end of the one before, would be a thousand calls deep.
+        of them answered here, each from the end of the one before, would be a thousand calls deep. So is one whose
+        client does not read its answers: the route waits until it does, and nothing more is read meanwhile.
         """
-        refused = None if self._in_line else self.bounds.door.let_in(cast(Scope, cycle.scope))
+        refused = None if self._in_line or self.flow.write_paused else self.bounds.door.let_in(cast(Scope, cycle.scope))
         if refused is None:
             super()._start_asgi_task(cycle, app)
             return

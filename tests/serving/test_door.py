@@ -120,6 +120,14 @@ def test_a_thousand_requests_in_one_piece_are_each_turned_away(make_predictor: M
         assert count_of(address, TURNED_AWAY) == 1_000
 
 
+def test_who_does_not_read_what_he_is_told_is_read_no_more(make_predictor: MakePredictor) -> None:
+    with full_server(make_predictor) as (address, _, _), connect(address) as connection:
+        connection.settimeout(1)
+        requests = post(b'{"text": "thank you"}') * 200_000  # their answers would be 150 MB
+        with pytest.raises(TimeoutError):
+            connection.sendall(requests)
+
+
 def test_requests_behind_one_that_runs_on_their_connection_wait_for_it(make_predictor: MakePredictor) -> None:
     with full_server(make_predictor) as (address, first, classifier):
         first.sendall(post(b'{"text": "thank you"}') * 300)
