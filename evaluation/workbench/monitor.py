@@ -121,6 +121,27 @@ def watch(
     return Watch(log_e=log_e, alarm_at=int(over[0]) if len(over) else None)
 
 
+def answers_to_alarm(promise: float, probability: float, risk: float, *, confidence: float = 0.95) -> int | None:
+    """After how many automatic answers the alarm is to be expected if a share `risk` of them is wrong.
+
+    Each is drawn with `probability`. Going by the mean growth of each stake; of simulated watches more than half came
+    sooner (docs/workbench.md). `None` where it would never come, or there is no promise between 0 and 1 to break.
+    """
+    if not (0 < promise < 1 and 0 < probability <= 1):
+        return None
+    stakes, hit = _up(np.array(promise)), probability * risk
+    won, kept = np.log1p(stakes * (1 - promise * probability)), np.log1p(-stakes * promise * probability)
+    growth = hit * won + (1 - hit) * kept
+    if growth.max() <= 0:
+        return None
+    limit = -np.log1p(-confidence)
+    low, high = 0, int(np.ceil((limit + np.log(len(growth))) / growth.max()))
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _log_mean_exp(middle * growth) >= limit else (middle, high)
+    return high
+
+
 def _log_capital(stakes: FloatArray, chances: FloatArray, events: IntArray, others: IntArray) -> FloatArray:
     """The capital `[p, m]` of stakes `[m, j]` against all candidates, in logarithms.
 

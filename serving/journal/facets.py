@@ -74,5 +74,6 @@ def facet_of(entry: Entry, cluster: str | None) -> Row:
         "lot": int.from_bytes(blake2b(answer.prediction_id.encode(), digest_size=4).digest()) >> 1,
         "cluster": cluster,
         "author": entry.author,
+        "policy_version": answer.versions.policy,
         "held_by": rule_of(prediction.decision.reasons),
     }

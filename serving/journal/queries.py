@@ -219,6 +219,13 @@ def find_post(connection: Connection, prediction_id: str) -> KeptPost | None:
     return next(iter(read_posts(connection, select_posts(FACETS.c.prediction_id == prediction_id))), None)
 
 
+def find_posts(connection: Connection, prediction_ids: Sequence[str]) -> tuple[KeptPost, ...]:
+    """The posts of predictions in the order in which they are named, without those whose text is deleted."""
+    found = read_posts(connection, select_posts(FACETS.c.prediction_id.in_(prediction_ids)))
+    posts = {post.prediction_id: post for post in found}
+    return tuple(posts[key] for key in prediction_ids if key in posts)
+
+
 def next_to_read(
     connection: Connection, wanted: Filter, *, order: Order, reader: str, most: int = 20
 ) -> tuple[KeptPost, ...]:

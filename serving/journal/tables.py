@@ -30,7 +30,7 @@ from sqlalchemy import (
 from models.policy import Facts
 from serving.journal.entry import Entry
 
-SCHEMA_VERSION = "0009"
+SCHEMA_VERSION = "0010"
 """The newest migration. Kept here so that a start need not load Alembic to see that there is nothing to do."""
 FACTS = TypeAdapter(Facts)
 Row = dict[str, Any]
@@ -58,8 +58,8 @@ DECISIONS = Table(
     METADATA,
     Column("prediction_id", String(26), primary_key=True),
     Column("received_at", UtcTime, nullable=False, index=True),
-    Column("request_id", String(128), nullable=False),
-    Column("post_id", Text),
+    Column("request_id", String(128), nullable=False, index=True),
+    Column("post_id", Text, index=True),
     Column("key_name", Text),
     Column("lane", String(8), nullable=False),
     Column("text", Text, nullable=False),
@@ -106,6 +106,7 @@ FACETS = Table(
     Column("cluster", String(16)),
     Column("author", String(32)),
     Column("held_by", String(26)),
+    Column("policy_version", Text),
     Index("ix_facets_at_ms", "at_ms", "prediction_id"),
     Index("ix_facets_confidence", "confidence", "prediction_id"),
     Index("ix_facets_lot", "lot", "prediction_id"),
@@ -221,6 +222,15 @@ RULE_REMOVALS = Table(
     Column("by", Text, nullable=False),
     Column("reason", Text, nullable=False, server_default=""),
     Column("at", UtcTime, nullable=False),
+)
+LOTTERIES = Table(
+    "lotteries",
+    METADATA,
+    Column("place", Integer, primary_key=True),
+    Column("since", UtcTime, nullable=False),
+    Column("chance", Float(53), nullable=False),
+    Column("secret", String(64), nullable=False),
+    Column("by", Text, nullable=False),
 )
 BRAKE_EVENTS = Table(
     "brake_events",

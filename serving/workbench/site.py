@@ -25,6 +25,7 @@ from serving.workbench.confusion.sources import Shelf
 from serving.workbench.corrections.page import CorrectionPages
 from serving.workbench.pages import Pages, Place, Shielded
 from serving.workbench.review.page import ReviewPages
+from serving.workbench.risk.page import RiskPages
 from serving.workbench.rules.page import RulePages
 from serving.workbench.sessions import Session, Sessions
 from serving.workbench.thresholds.page import ThresholdPages
@@ -42,6 +43,7 @@ PLACES = (
     Place("/qa/rules", "Rules", "u", "what no machine may answer, and what a rule has held back"),
     Place("/qa/why", "Why", "w", "one decision: what moved it, and what would flip it"),
     Place("/qa/thresholds", "Thresholds", "t", "what a risk budget comes to, and who approved it"),
+    Place("/qa/risk", "Risk", "m", "whether the promise holds, by answers drawn at random and read"),
 )
 _TITLES = {403: "Not allowed", 404: "No such page", 405: "Not here", 413: "Too large", 503: "Not ready"}
 _WORDS = {
@@ -163,7 +165,7 @@ def make_site(bench: Bench, worker: Worker, database: Database) -> ASGIApp:
     confusion, thresholds = ConfusionPages(desk, shelf, scorings), ThresholdPages(desk, shelf, scorings)
     of_people = [*ReviewPages(desk).routes(), *CorrectionPages(desk).routes(), *RulePages(desk).routes()]
     routes = [*own, *CockpitPages(desk, rounds).routes(), *confusion.routes(), *of_people, *thresholds.routes()]
-    routes += WhyPages(desk, shelf).routes()
+    routes += [*WhyPages(desk, shelf).routes(), *RiskPages(desk).routes()]
     return Starlette(
         routes=routes,
         middleware=[Middleware(Shielded)],

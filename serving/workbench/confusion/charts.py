@@ -56,19 +56,21 @@ class Chart:
     bars: tuple[Bar, ...] = ()
 
 
-def _x(share: float) -> float:
+def at_x(share: float) -> float:
+    """The pixel of a share of the axis, 0 at its left end."""
     return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
 
 
-def _y(value: float, most: float) -> float:
+def at_y(value: float, most: float) -> float:
+    """The pixel of a value on an axis that ends at `most`, 0 at its foot."""
     return round(HEIGHT - BOTTOM - value / most * (HEIGHT - TOP - BOTTOM), 1)
 
 
 def _places(points: Iterable[Point], most: float = 1.0) -> tuple[Point, ...]:
-    return tuple((_x(x), _y(y, most)) for x, y in points)
+    return tuple((at_x(x), at_y(y, most)) for x, y in points)
 
 
-def _round_up(value: float) -> float:
+def round_up(value: float) -> float:
     """The end of an axis that holds `value`, and whose fifths are figures that one can read."""
     size = 10.0 ** math.floor(math.log10(value))
     return next(step * size for step in (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.5, 10.0) if step * size >= value)
@@ -76,7 +78,7 @@ def _round_up(value: float) -> float:
 
 def _shares(place: bool, most: float = 1.0) -> tuple[tuple[float, str], ...]:
     steps = [step / _TICKS for step in range(_TICKS + 1)]
-    return tuple((_x(step) if place else _y(step * most, most), f"{100 * step * most:.3g} %") for step in steps)
+    return tuple((at_x(step) if place else at_y(step * most, most), f"{100 * step * most:.3g} %") for step in steps)
 
 
 def _line(name: str, colour: str, bins: Sequence[Bin]) -> Line:
@@ -113,15 +115,18 @@ def confidences(predictions: Predictions) -> Chart:
     right = predictions.predicted_routes == predictions.routes
     ends = np.linspace(0, 1, _HISTOGRAM_BINS + 1)
     good, bad = (np.histogram(confidence[rows], ends)[0] for rows in (right, ~right))
-    most = _round_up(float(max((good + bad).max(initial=0), 1)))
+    most = round_up(float(max((good + bad).max(initial=0), 1)))
     bars: list[Bar] = []
     for place, (of_right, of_wrong) in enumerate(zip(good.tolist(), bad.tolist(), strict=True)):
-        at, width = _x(place / _HISTOGRAM_BINS), _x((place + 1) / _HISTOGRAM_BINS) - _x(place / _HISTOGRAM_BINS) - 1
+        at, width = (
+            at_x(place / _HISTOGRAM_BINS),
+            at_x((place + 1) / _HISTOGRAM_BINS) - at_x(place / _HISTOGRAM_BINS) - 1,
+        )
         said = f"{ends[place]:.2f} to {ends[place + 1]:.2f}: {of_right} right, {of_wrong} wrong"
-        low, high = _y(of_wrong, most), _y(of_wrong + of_right, most)
+        low, high = at_y(of_wrong, most), at_y(of_wrong + of_right, most)
         bars += [
             Bar(at, high, round(width, 1), round(low - high, 1), "one", said),
-            Bar(at, low, round(width, 1), round(_y(0, most) - low, 1), "two", said),
+            Bar(at, low, round(width, 1), round(at_y(0, most) - low, 1), "two", said),
         ]
     return Chart(
         title="Confidence",
@@ -129,7 +134,7 @@ def confidences(predictions: Predictions) -> Chart:
         x_title="confidence of the route",
         y_title="posts",
         x_ticks=_shares(place=True),
-        y_ticks=tuple((_y(most * step / _TICKS, most), f"{most * step / _TICKS:.3g}") for step in range(_TICKS + 1)),
+        y_ticks=tuple((at_y(most * step / _TICKS, most), f"{most * step / _TICKS:.3g}") for step in range(_TICKS + 1)),
         lines=(Line("right", "one", ()), Line("wrong", "two", ())),
         bars=tuple(bar for bar in bars if bar.height > 0),
     )
@@ -144,7 +149,7 @@ def risk(predictions: Predictions) -> Chart:
         ("any route, by confidence", "one", thin(risk_coverage(confidence, wrong), _CURVE_POINTS)),
         ("answered as simple", "two", thin(risk_coverage(simple, ~predictions.is_route("simple")), _CURVE_POINTS)),
     )
-    most = _round_up(max((share for _, _, points in curves for _, share in points), default=0.0) or 0.01)
+    most = round_up(max((share for _, _, points in curves for _, share in points), default=0.0) or 0.01)
     ends = ", ".join(f"{name}: {points[-1][1]:.1%} wrong where all are kept" for name, _, points in curves if points)
     return Chart(
         title="Risk and coverage",

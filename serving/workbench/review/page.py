@@ -19,6 +19,7 @@ from serving.journal.unmaskings import Unmasking, log_unmasking
 from serving.workbench.review.guide import read_guide
 from serving.workbench.review.queues import QUEUES, next_posts, read_agreement, read_progress
 from serving.workbench.review.readings import MAX_NOTE_CHARACTERS, check_id, review_of
+from serving.workbench.risk.stream import Stream, read_draw
 from serving.workbench.visits import Desk, Visit, for_readers
 
 PATH = "/qa/review"
@@ -60,6 +61,11 @@ class ReviewPages:
             Route(f"{PATH}/unmaskings", readers(self.unmask), methods=["POST"]),
         ]
 
+    def _draw(self, connection: Connection, now: datetime) -> Stream | None:
+        """What the risk monitor has drawn of the answers of the model in service, `None` where it does not."""
+        versions = self._desk.bench.service.lineup().champion.versions
+        return read_draw(connection, versions, now, self._desk.bench.settings.journal_retention_days)
+
     def _taxonomy(self) -> Taxonomy:
         return self._desk.bench.service.lineup().champion.predictor.bundle.taxonomy
 
@@ -73,7 +79,7 @@ class ReviewPages:
         now = datetime.now(UTC)
         progress, agreed, last = await self._desk.read(
             lambda connection: (
-                read_progress(connection, visit.reader.name, now),
+                read_progress(connection, visit.reader.name, now, draw=self._draw(connection, now)),
                 read_agreement(connection, now),
                 last_review(connection, visit.reader.name),
             )
@@ -102,13 +108,20 @@ class ReviewPages:
             raise HTTPException(
                 404, f"There is no such queue. Wanted: one of {', '.join(QUEUES)}. Load the page again."
             )
-        posts = await self._desk.read(lambda each: next_posts(each, queue, visit.reader.name, now, MOST))
+
+        def read(connection: Connection) -> tuple[KeptPost, ...]:
+            draw = self._draw(connection, now) if queue.by_lot else None
+            return next_posts(connection, queue, visit.reader.name, now, MOST, draw=draw)
+
+        posts = await self._desk.read(read)
         return JSONResponse({"posts": [_as_json(post) for post in posts]})
 
     async def progress(self, visit: Visit) -> Response:
         """How far reading is, as a part of the page."""
         now = datetime.now(UTC)
-        progress = await self._desk.read(lambda each: read_progress(each, visit.reader.name, now))
+        progress = await self._desk.read(
+            lambda each: read_progress(each, visit.reader.name, now, draw=self._draw(each, now))
+        )
         return self._desk.pages.show(visit.request, "review-progress.html.j2", visit.reader, progress=progress)
 
     async def keep(self, visit: Visit) -> Response:

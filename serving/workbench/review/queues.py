@@ -13,10 +13,11 @@ from evaluation.certificates import trials_without, upper_bound
 from evaluation.selection import Reason
 from evaluation.workbench.review import Mix, by_turns
 from serving.journal.filter import Filter
-from serving.journal.queries import KeptPost, Order, next_to_read
+from serving.journal.queries import KeptPost, Order, find_posts, next_to_read
 from serving.journal.reviews import Agreement, agreement, readings_of
 from serving.journal.samples import next_by_turns, next_disagreements, read_sample
 from serving.workbench.review.spikes import find_hours
+from serving.workbench.risk.stream import Stream, sample_of, unread_by
 
 AUTOMATIC = ("auto_answer", "no_reply")
 SPAN = timedelta(days=30)
@@ -36,6 +37,8 @@ class Queue:
     actions: tuple[str, ...] = ()
     abstained: bool | None = None
     reviewed: bool | None = None
+    by_lot: bool = False
+    """Holds what the risk monitor has drawn, the oldest first, where it draws."""
 
     def where(self, now: datetime) -> Filter:
         """The posts meant."""
@@ -46,7 +49,7 @@ QUEUES: Mapping[str, Queue] = MappingProxyType(
     {
         "next": Queue("What to read next", "of each of the next five queues its share", "mixed"),
         "automatic": Queue(
-            "Automatic answers", "a random sample, from which the leak can be bounded", "random", AUTOMATIC
+            "Automatic answers", "a random sample, from which the leak can be bounded", "random", AUTOMATIC, by_lot=True
         ),
         "uncertain": Queue("Uncertain", "where the model was least sure of the route", "uncertain"),
         "abstained": Queue("Abstained", "looked simple, and was not answered alone", "newest", abstained=True),
@@ -90,9 +93,10 @@ class Progress:
         return f"{shown} Read {self.more} more without an error to show under {WANTED:.0%}." if self.more else shown
 
 
-def read_progress(connection: Connection, reader: str, now: datetime) -> Progress:
-    """How far reading is."""
-    sample = read_sample(connection, QUEUES["automatic"].where(now), right="simple")
+def read_progress(connection: Connection, reader: str, now: datetime, *, draw: Stream | None = None) -> Progress:
+    """How far reading is; of automatic answers what was drawn counts, where the risk monitor draws."""
+    wanted = QUEUES["automatic"].where(now)
+    sample = sample_of(draw) if draw is not None else read_sample(connection, wanted, right="simple")
     midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return Progress(
         today=readings_of(connection, reader, midnight),
@@ -127,10 +131,14 @@ def read_agreement(connection: Connection, now: datetime) -> list[Agreed]:
     return agreed_by_route(agreement(connection, now - SPAN, now + timedelta(minutes=1)))
 
 
-def next_posts(connection: Connection, queue: Queue, reader: str, now: datetime, most: int) -> tuple[KeptPost, ...]:
-    """What this reader has not read of a queue, in its order."""
+def next_posts(
+    connection: Connection, queue: Queue, reader: str, now: datetime, most: int, *, draw: Stream | None = None
+) -> tuple[KeptPost, ...]:
+    """What this reader has not read of a queue, in its order; `draw` is what the risk monitor has drawn, if it does."""
     if queue.order == "mixed":
-        return _mixed(connection, reader, now, most)
+        return _mixed(connection, reader, now, most, draw)
+    if queue.by_lot and draw is not None:
+        return find_posts(connection, unread_by(draw, reader)[:most])
     if queue.order == "farthest":
         return next_disagreements(connection, queue.where(now), reader=reader, most=most)
     if queue.order == "spikes":
@@ -150,8 +158,10 @@ _QUEUE_OF: Mapping[Reason, str] = MappingProxyType(
 )
 
 
-def _mixed(connection: Connection, reader: str, now: datetime, most: int) -> tuple[KeptPost, ...]:
+def _mixed(connection: Connection, reader: str, now: datetime, most: int, draw: Stream | None) -> tuple[KeptPost, ...]:
     """The next posts of five queues by their shares, each post once. Where one came from has no part in any figure."""
-    found = {reason: next_posts(connection, QUEUES[name], reader, now, most) for reason, name in _QUEUE_OF.items()}
+    found = {
+        reason: next_posts(connection, QUEUES[name], reader, now, most, draw=draw) for reason, name in _QUEUE_OF.items()
+    }
     once = {post.prediction_id: post for post in by_turns(found, Mix())}
     return tuple(once.values())[:most]

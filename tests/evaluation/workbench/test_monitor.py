@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from evaluation.predictions import BoolArray
-from evaluation.workbench.monitor import risk_sequence, watch
+from evaluation.workbench.monitor import answers_to_alarm, risk_sequence, watch
 from models.calibration import FloatArray
 
 STREAMS = 1_000
@@ -152,3 +152,18 @@ def test_what_cannot_be_tested_is_refused(
     with pytest.raises(ValueError, match="Nothing was tested") as refused:
         watch(NONE, NONE, probability, promise=promise, confidence=confidence)
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("chance", [1.0, 0.1])
+def test_how_soon_an_alarm_is_to_be_expected_is_about_what_is_seen(chance: float) -> None:
+    expected = answers_to_alarm(0.1, chance, 0.2)
+    assert expected
+    seen = float(np.median(delays(0.2, 0.1, round(1_200 / chance), (chance,))))
+    assert 0.6 < expected * chance / seen < 1.7
+
+
+@pytest.mark.parametrize(("promise", "chance", "risk"), [(0.1, 1.0, 0.1), (0.1, 1.0, 0.0), (0.0, 1.0, 0.5)])
+def test_no_alarm_is_to_be_expected_where_the_promise_holds_or_there_is_none(
+    promise: float, chance: float, risk: float
+) -> None:
+    assert answers_to_alarm(promise, chance, risk) is None

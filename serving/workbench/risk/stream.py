@@ -1,0 +1,125 @@
+"""Automatic answers in their order: at which chance each was drawn, whether it was, and what readers say of it.
+
+Only what was drawn by its lot counts. An answer that somebody read for another reason, a complaint or a doubt of the
+model, is in here as one that was not drawn.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+import numpy as np
+from sqlalchemy import Connection
+
+from evaluation.predictions import BoolArray, IntArray
+from evaluation.workbench.review import lot_of
+from models.calibration import FloatArray
+from serving.journal.facets import ms_of
+from serving.journal.lotteries import Lottery, Said, Scope, automatic_answers, lotteries, said_of_automatic_answers
+from serving.journal.samples import Sample
+from serving.wire import Versions
+
+Verdict = Literal["unread", "doubt", "right", "wrong", "sensitive"]
+"""What is known of an answer; `wrong` is any other route than simple, but for `sensitive`, which is wrong as well."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stream:
+    """Automatic answers in the order in which they came, `[n]` each. Of those not drawn the verdict is `unread`."""
+
+    ids: tuple[str, ...]
+    at_ms: IntArray
+    chance: FloatArray
+    drawn: BoolArray
+    verdicts: tuple[Verdict, ...]
+    said: dict[str, tuple[Said, ...]]
+
+    def of(self, *verdicts: Verdict) -> BoolArray:
+        """The answers of which that is known, `[n]`."""
+        return np.array([each in verdicts for each in self.verdicts], dtype=np.bool_)
+
+    @property
+    def waiting(self) -> BoolArray:
+        """The answers that were drawn and nobody has judged yet, `[n]`."""
+        return self.drawn & self.of("unread")
+
+    @property
+    def counted(self) -> int:
+        """How many answers come before the first that was drawn and is not judged: these alone say something."""
+        waiting = np.flatnonzero(self.waiting)
+        return int(waiting[0]) if len(waiting) else len(self.ids)
+
+
+def verdict_of(said: Iterable[Said]) -> Verdict:
+    """What most of those say who gave a label; even numbers are a doubt, and so is "can't tell" alone."""
+    readings = list(said)
+    routes = [each.route for each in readings if each.verdict == "label"]
+    if not routes:
+        return "doubt" if any(each.verdict == "cannot_tell" for each in readings) else "unread"
+    wrong, sensitive = len(routes) - routes.count("simple"), routes.count("sensitive")
+    if 2 * wrong == len(routes):
+        return "doubt"
+    if 2 * wrong < len(routes):
+        return "right"
+    return "sensitive" if 2 * sensitive > len(routes) else "wrong"
+
+
+def scopes_of(
+    settings: Sequence[Lottery], versions: Versions, now: datetime, retention_days: int
+) -> tuple[Scope, Scope | None] | None:
+    """The answers that are watched now, and those of the watch before; `None` while nobody is drawn.
+
+    A watch is of one model and policy. What it counts must not be deleted while it lasts, or the answers that nobody
+    read would be missing from it: so it ends after half of the time for which answers are kept, and another begins.
+    """
+    if not settings:
+        return None
+    since, names = settings[0].since, (versions.model, versions.policy)
+    if not retention_days:
+        return Scope(*names, since), None
+    length = timedelta(days=retention_days) / 2
+    turns = (now - since) // length
+    begun = since + turns * length
+    return Scope(*names, begun), Scope(*names, begun - length, begun) if turns else None
+
+
+def read_stream(connection: Connection, scope: Scope, settings: Sequence[Lottery]) -> Stream:
+    """The automatic answers of a scope, which begins with or after the first of the settings."""
+    answers = automatic_answers(connection, scope)
+    said = said_of_automatic_answers(connection, scope)
+    begins = [ms_of(each.since) for each in settings]
+    held = [settings[bisect_right(begins, at_ms) - 1] for _, at_ms in answers]
+    drawn = [lot_of(key, each.secret) < each.chance for (key, _), each in zip(answers, held, strict=True)]
+    verdicts: list[Verdict] = [
+        verdict_of(said.get(key, ())) if is_drawn else "unread"
+        for (key, _), is_drawn in zip(answers, drawn, strict=True)
+    ]
+    return Stream(
+        ids=tuple(key for key, _ in answers),
+        at_ms=np.array([at_ms for _, at_ms in answers], dtype=np.int64),
+        chance=np.array([each.chance for each in held], dtype=np.float64),
+        drawn=np.array(drawn, dtype=np.bool_),
+        verdicts=tuple(verdicts),
+        said=said,
+    )
+
+
+def sample_of(stream: Stream) -> Sample:
+    """The drawn answers that count, and those of them that are wrong or that nobody could judge."""
+    n = stream.counted
+    return Sample(int(stream.drawn[:n].sum()), int(stream.of("wrong", "sensitive", "doubt")[:n].sum()))
+
+
+def unread_by(stream: Stream, reader: str) -> list[str]:
+    """The drawn answers that wait for somebody and that this reader has not skipped, the oldest first."""
+    waiting = [stream.ids[place] for place in np.flatnonzero(stream.waiting)]
+    return [key for key in waiting if all(each.reader != reader for each in stream.said.get(key, ()))]
+
+
+def read_draw(connection: Connection, versions: Versions, now: datetime, retention_days: int) -> Stream | None:
+    """The answers that are watched now, `None` while nobody is drawn."""
+    settings = lotteries(connection)
+    scopes = scopes_of(settings, versions, now, retention_days)
+    return read_stream(connection, scopes[0], settings) if scopes else None
