@@ -292,7 +292,7 @@ class BrakeAnswer(_Answer):
 
     engaged: bool
     since: datetime | None
-    cause: str = Field(description="What came in that was too much")
+    cause: str = Field(description="What came in that was too much, or `held by hand: ` and why")
 
 
 class ReadyResponse(HealthResponse):

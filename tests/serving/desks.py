@@ -27,6 +27,8 @@ from serving.journal.queries import (
 )
 from serving.journal.reviews import Review, add_review, agreement, reviews_between, withdraw_review
 from serving.journal.store import open_store
+from serving.journal.tallies import tallies_by_step
+from serving.journal.texts import first_at, read_texts
 from serving.service import answers
 from tests.serving.journals import MODEL, PREDICTOR
 
@@ -133,6 +135,9 @@ def ask_everything(database: Database) -> dict[str, object]:
         "follow-ups": lambda wanted: database.read(follow_ups, wanted, within=day),
         "clusters": lambda wanted: database.read(clusters, wanted, least=2),
         "choices": lambda wanted: database.read(choices, wanted),
+        "tallies": lambda wanted: database.read(tallies_by_step, wanted, step_s=3_600),
+        "texts": lambda wanted: database.read(read_texts, wanted, most=10),
+        "first": lambda wanted: database.read(first_at, wanted),
         "newest": lambda wanted: database.read(next_to_read, wanted, order="newest", reader="ann"),
         "uncertain": lambda wanted: database.read(next_to_read, wanted, order="uncertain", reader="ann"),
         "random": lambda wanted: database.read(next_to_read, wanted, order="random", reader="ann"),

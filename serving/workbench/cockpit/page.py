@@ -44,14 +44,14 @@ _FULL = f"{MOST_WATCHERS} pages are watching already. Close one of them"
 class _Closing(EventSourceResponse):
     """A stream whose watching ends with its connection, and not when somebody clears up."""
 
+    def __init__(self, events: AsyncGenerator[bytes]) -> None:
+        super().__init__(events, headers=_UNBUFFERED)
+        self._events = events
+
     async def stream_response(self, send: Send) -> None:
         """Sends until there is nothing more or nobody is there."""
         async with aclosing(self._events):
             await super().stream_response(send)
-
-    def __init__(self, events: AsyncGenerator[bytes]) -> None:
-        super().__init__(events, headers=_UNBUFFERED)
-        self._events = events
 
 
 def _event(name: str, data: object) -> bytes:
@@ -59,7 +59,7 @@ def _event(name: str, data: object) -> bytes:
 
 
 class CockpitPages:
-    """The pages over the journal and the brake. `parts` is what the overview shows of them."""
+    """The pages over the rounds, the journal and the brake; `broadcast` has who watches."""
 
     def __init__(self, desk: Desk, rounds: Rounds) -> None:
         self._desk = desk

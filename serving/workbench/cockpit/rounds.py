@@ -4,12 +4,12 @@ Every piece of work is one turn of the pages' own thread, so that no page waits 
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from logging import getLogger
-from typing import Any
+from typing import TypeVar
 
 from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
@@ -33,6 +33,7 @@ from serving.workbench.thresholds.openings import keys_of
 from serving.workbench.visits import Desk
 
 LOG = getLogger("signalbox.workbench")
+Found = TypeVar("Found")
 PARTS = "cockpit-parts.html.j2"
 """Its blocks are the parts that change."""
 EVENTS_SHOWN = 10
@@ -81,8 +82,8 @@ class Rounds:
         self._drift: Kept[DriftReport] = Kept(self._look_for_drift, DRIFT_EVERY)
         self._one_at_a_time = asyncio.Lock()
 
-    def _ask(self, question: Any) -> Any:
-        return lambda now: self._desk.read(partial(question, now=now))
+    def _ask(self, question: Callable[[Connection, datetime], Found]) -> Callable[[datetime], Awaitable[Found]]:
+        return lambda now: self._desk.read(lambda connection: question(connection, now))
 
     async def make(self, spans: Collection[str]) -> Mapping[str, Mapping[str, str]]:
         """The parts of the page of each span, after what was due to be looked at was looked at.
