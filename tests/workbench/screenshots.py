@@ -54,8 +54,15 @@ def _why(page: "Page") -> None:
     page.wait_for_load_state("networkidle")
 
 
+def _cockpit(page: "Page") -> None:
+    """The last day, with the outage in it."""
+    page.goto("/qa/cockpit?span=day")
+    page.get_by_text("Not live yet").wait_for(state="hidden")
+
+
 SHOTS: Mapping[str, Callable[["Page"], None]] = MappingProxyType(
     {
+        "cockpit": _cockpit,
         "confusion": _confusion,
         "why": _why,
         "review": _review,

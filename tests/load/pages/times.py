@@ -130,6 +130,9 @@ def _addresses(client: httpx.Client) -> Iterator[tuple[str, str]]:
         yield f"confusion, {posts}, CSV", f"/qa/confusion/cases/posts.csv?{asked}"
         yield f"confusion, {posts}, picture", f"/qa/confusion/picture/risk.svg?{asked}"
     newest = client.get("/qa/review/next?queue=newest").json()["posts"][0]["prediction_id"]
+    for span in ("hour", "day", "week", "month"):
+        yield f"cockpit, {span}", f"/qa/cockpit?span={span}"
+        yield f"cockpit, {span}, its stream", f"/qa/cockpit/stream?span={span}"
     yield "why, a post", f"/qa/why/{newest}"
     yield "why, its evidence", f"/qa/why/{newest}/evidence"
     yield "why, posts like it", f"/qa/why/{newest}/neighbours"
