@@ -18,6 +18,7 @@ from data.splits import split, write_splits
 from models.policy import RiskBudget
 from models.predictor import Predictor
 from serving.__main__ import DONE, MISUSE, main
+from serving.engine import versions_of
 from serving.journal.address import Address
 from serving.journal.brake import brake_events
 from serving.journal.corrections import corrections
@@ -41,6 +42,7 @@ from serving.settings import SettingsError
 from serving.workbench.demo import proposals
 from serving.workbench.demo.feed import OUTAGE_MARK, feed_of
 from serving.workbench.demo.filling import MONTH, Filled, fill
+from serving.workbench.risk.stream import read_draw, sample_of
 from tests.models.tiny_bundle import write_tiny_bundle
 from tests.serving.journals import address_of, entry
 from tests.workbench.proving import posts_that_prove
@@ -162,6 +164,16 @@ def test_a_wrong_answer_was_corrected_and_is_forbidden_from_then_on(first: Fille
     assert corrected.action == "auto_answer"
     (review, *_) = database.read(reviews_of, rule.prediction_id)
     assert review.route == "complex"
+
+
+def test_automatic_answers_were_drawn_from_the_first_day_and_most_of_them_read(
+    first: Filled, database: Database, fake: Predictor
+) -> None:
+    draw = database.read(read_draw, versions_of(fake), NOW, 90)
+    assert draw is not None
+    assert 0.1 < draw.drawn.mean() < 0.3
+    assert sample_of(draw).read > 20
+    assert sample_of(draw).wrong > 0
 
 
 def test_the_campaign_brings_another_mix(fill_it: FillIt, database: Database) -> None:

@@ -28,7 +28,7 @@ from serving.workbench.confusion.sources import SPLITS_FILE
 from serving.workbench.demo.feed import Arrival, Feed, feed_of
 from serving.workbench.demo.past import CALLER, Past
 from serving.workbench.demo.proposals import propose_all
-from serving.workbench.demo.readers import SECOND, forbid_one, read_queues
+from serving.workbench.demo.readers import SECOND, begin_draw, forbid_one, read_queues
 
 MONTH = timedelta(days=30)
 POSTS = 12_000
@@ -175,11 +175,13 @@ def _fill(
         outages=((now - _OUTAGE_AGO).replace(second=0, microsecond=0),),
     )
     ruled_at = now - _RULE_AGO if since is None else begin
+    if since is None:
+        database.write(begin_draw, begin)
     came, proposals = _live(past, feed, begin, ruled_at, watch), 0
     if since is None:
         database.write(forbid_one, labels, ruled_at)
         desk = open_desk(corpus.scored("development", past), corpus.scored("calibration", past), past.policy)
-        proposals = database.write(propose_all, desk, past.model_version, now)
+        proposals = database.write(propose_all, desk, past.versions.model, now)
     came += _live(past, feed, ruled_at, now, watch)
     # Last, since by the readings it is known that all is there.
-    return Filled(came, database.write(read_queues, labels, now, (now - begin) / MONTH), proposals)
+    return Filled(came, database.write(read_queues, labels, past.versions, now, (now - begin) / MONTH), proposals)

@@ -38,7 +38,7 @@ class Past:
     def __init__(self, address: Address, predictor: Predictor, *, author_key: str) -> None:
         self._predictor = predictor
         self._author_key = author_key
-        self._versions = versions_of(predictor)
+        self.versions = versions_of(predictor)
         self._store = open_store(address)
         self._database = Database(address)
         self._now: list[datetime] = []
@@ -64,11 +64,6 @@ class Past:
     def policy(self) -> Policy:
         """By which is decided."""
         return self._predictor.policy
-
-    @property
-    def model_version(self) -> str:
-        """Of the model that judges."""
-        return self._versions.model
 
     def score(self, posts: Iterable[Post]) -> Iterator[Scores]:
         """The scores of posts, in order, before any policy; each as soon as it is there."""
@@ -96,9 +91,9 @@ class Past:
         caller = Caller(f"demo-{arrival.prediction_id}", CALLER, arrival.received_at, perf_counter())
         predictor, post = self._predictor, arrival.post
         made = decide_scores(self._score(post), predictor.bundle.taxonomy, predictor.policy)
-        prediction = self._rules.obey(made, self.model_version, known=True)
+        prediction = self._rules.obey(made, self.versions.model, known=True)
         given = answer(
-            post, prediction, prediction_id=arrival.prediction_id, policy=predictor.policy, versions=self._versions
+            post, prediction, prediction_id=arrival.prediction_id, policy=predictor.policy, versions=self.versions
         )
         (entry,) = entries_of(
             [post], [prediction], [given], caller=caller, predictor=predictor, author_key=self._author_key

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert
 from ulid import ULID
 
 from data.post import LabelledPost
@@ -19,19 +19,24 @@ from serving.journal.filter import Filter
 from serving.journal.queries import KeptPost, next_to_read
 from serving.journal.reviews import Review, add_review
 from serving.journal.rules import add_rule
+from serving.journal.tables import LOTTERIES
+from serving.wire import Versions
 from serving.workbench.demo.feed import OUTAGE, OUTAGE_MARK
 from serving.workbench.review.queues import AUTOMATIC, QUEUES, next_posts
+from serving.workbench.risk.stream import read_draw
 
 FIRST, SECOND = "demo-ada", "demo-ben"
 READ: tuple[tuple[str, str, int], ...] = (
-    (FIRST, "automatic", 320),
+    (FIRST, "automatic", 260),
     (FIRST, "uncertain", 60),
     (FIRST, "abstained", 60),
     (FIRST, "newest", 120),
     (SECOND, "second", 160),
-    (SECOND, "automatic", 120),
+    (SECOND, "automatic", 90),
 )
 """Who reads how many posts of which queue in a month, one after the other."""
+CHANCE = 0.2
+"""At which automatic answers are drawn from the first day on: some 400 of a month, of which some wait to be read."""
 ERRORS = 0.04
 """The share of readings with another route than the corpus; two careful readers of real posts differ on 5 %."""
 OTHER_INTENTS = 0.08
@@ -41,6 +46,8 @@ CORRECTED = 40
 _MISTAKEN_FOR: Mapping[Route, Route] = MappingProxyType(
     {"simple": "complex", "complex": "simple", "sensitive": "complex", "influencer": "simple"}
 )
+KEPT_DAYS = 90
+"""As the setting of the journal has it by default."""
 _READ_WITHIN = timedelta(days=2)
 _RULED_WITHIN = timedelta(days=7)
 _LOOKED_AT = 500
@@ -74,11 +81,23 @@ def _reading(reader: str, post: KeptPost, labels: Labels, now: datetime) -> Revi
     return Review(post.prediction_id, reader, "label", route, intent, id=review_id, made_at=made_at)
 
 
-def read_queues(connection: Connection, corpus: Mapping[str, LabelledPost], now: datetime, share: float) -> int:
+def begin_draw(connection: Connection, since: datetime) -> None:
+    """Nothing; automatic answers are drawn from that time on.
+
+    Written here, since on a server a setting never begins before it was made: only a past that is made up can have one.
+    """
+    row = {"since": since, "chance": CHANCE, "secret": "a demo's draw may be foreseen", "by": FIRST}
+    connection.execute(insert(LOTTERIES), row)
+
+
+def read_queues(
+    connection: Connection, corpus: Mapping[str, LabelledPost], versions: Versions, now: datetime, share: float
+) -> int:
     """How many posts the readers have read: that share of what they read in a month. Some become corrections."""
     read = corrected = 0
     for reader, name, most in READ:
-        for post in next_posts(connection, QUEUES[name], reader, now, round(most * share)):
+        draw = read_draw(connection, versions, now, KEPT_DAYS)
+        for post in next_posts(connection, QUEUES[name], reader, now, round(most * share), draw=draw):
             labels = labels_of(post, corpus)
             if labels is None:
                 continue
