@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PICTURES = Path("docs/workbench")
 POSTS = 12_000
-WIDTH, HEIGHT = 1280, 820
+WIDTH, HEIGHT = 1280, 720
 WAIT_MS = 120_000
 """Two parts of the corpus are scored for a picture of the threshold desk: some 20 s."""
 MOST_BYTES = 800_000
@@ -60,12 +60,18 @@ def _cockpit(page: "Page") -> None:
     page.get_by_text("Not live yet").wait_for(state="hidden")
 
 
+def _risk(page: "Page") -> None:
+    page.goto("/qa/risk")
+    page.wait_for_load_state("networkidle")
+
+
 SHOTS: Mapping[str, Callable[["Page"], None]] = MappingProxyType(
     {
         "cockpit": _cockpit,
         "confusion": _confusion,
         "why": _why,
         "review": _review,
+        "risk": _risk,
         "thresholds": _thresholds,
     }
 )
