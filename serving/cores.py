@@ -1,8 +1,11 @@
-"""How many cores this process may use: by affinity and by the quota of its control group, not by the host."""
+"""How many cores this process may use, by affinity and by the quota of its control group, not by the host; and which
+of its threads let others go first."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from threading import get_native_id
 
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _OWN_CGROUP = Path("/proc/self/cgroup")
@@ -55,3 +58,9 @@ def usable_cores(
     granted = [share for share in _shares(cgroup_root, own_cgroup) if share is not None]
     allowed = affinity if affinity is not None else len(os.sched_getaffinity(0))
     return max(1, min([allowed, *(int(share) for share in granted)]))
+
+
+def step_back(niceness: int) -> None:
+    """Nothing; the calling thread lets those of a lower niceness run first (Linux; elsewhere that is a process's)."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, get_native_id(), niceness)

@@ -4,34 +4,25 @@ A free worker takes what waits now; an idle one blocks on a condition, without p
 without padding (`docs/decisions/0002`), so nothing waits for a batch to fill and no padding is wasted.
 """
 
-import os
-import sys
 from collections.abc import Callable, Sequence
-from threading import Condition, Thread, get_native_id
+from threading import Condition, Thread
 from time import monotonic
 from typing import Any
 
+from serving.cores import step_back
 from serving.lanes import Lane, Lanes, Task, Ticket, Unrun
 
 Clock = Callable[[], float]
 
 
 NICENESS = 10
-"""A tenth of the weight of the thread that talks to clients, where both want the same core."""
+"""A tenth of the weight of the thread that talks to clients, where both want the same core: a request that has just
+come, or must be refused, takes a tenth of a millisecond and does not wait for the tens that an inference takes
+(`docs/decisions/0017`)."""
 
 
 def _ignore(why: Unrun) -> None:
     """Observes nothing."""
-
-
-def _step_back() -> None:
-    """Nothing; the calling thread lets others run first, where the system knows threads by priority (Linux).
-
-    A request that has just come, or must be refused, takes a tenth of a millisecond and does not wait for the tens
-    that an inference takes (`docs/decisions/0017`).
-    """
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, get_native_id(), NICENESS)
 
 
 class Scheduler:
@@ -119,7 +110,7 @@ class Scheduler:
             return task
 
     def _work(self) -> None:
-        _step_back()
+        step_back(NICENESS)
         while (task := self._take()) is not None:
             self._run(task)
             del task  # or a worker with nothing to do would keep a model in memory that is no longer in service

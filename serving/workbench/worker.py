@@ -6,14 +6,13 @@ waiting for a whole scoring.
 """
 
 import asyncio
-import os
-import sys
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import get_native_id
 from time import perf_counter
 from typing import Generic, ParamSpec, TypeVar
+
+from serving.cores import step_back
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
@@ -28,11 +27,6 @@ class _Ended(Generic[Made]):
     """What steps came to."""
 
     made: Made
-
-
-def _step_back() -> None:
-    if sys.platform == "linux":  # elsewhere a priority is the whole process's
-        os.setpriority(os.PRIO_PROCESS, get_native_id(), NICENESS)
 
 
 def _advance(steps: Generator[None, None, Made]) -> _Ended[Made] | None:
@@ -51,7 +45,9 @@ class Worker:
     """Runs functions in order, one at a time. Starts its thread when first needed."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(1, thread_name_prefix="workbench", initializer=_step_back)
+        self._threads = ThreadPoolExecutor(
+            1, thread_name_prefix="workbench", initializer=step_back, initargs=(NICENESS,)
+        )
 
     async def run(self, function: Callable[Given, Made], *args: Given.args, **kwargs: Given.kwargs) -> Made:
         """What `function` returns, once it was its turn; raises what it raises."""
