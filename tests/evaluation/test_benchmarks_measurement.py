@@ -195,10 +195,12 @@ def test_only_what_a_program_started_belongs_to_it(tmp_path: Path) -> None:
 
 
 DRIVER = """
+import signal
 import sys
 from evaluation.benchmarks.serving import __main__, contenders
 from tests.evaluation.test_benchmarks_measurement import contender
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background ignores it
 _, directory, *command = sys.argv
 contenders.own_contender = lambda settings: contender(
     command=lambda place: [sys.executable, command[0], str(place.port), "--child", *command[1:]]

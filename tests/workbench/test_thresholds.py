@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from data.splits import split
-from evaluation.predictions import predict_posts
+from evaluation.predictions import join, predict_posts
 from evaluation.thresholds import fit_policy
 from models.policy import Policy, RiskBudget
 from models.predictor import Predictor
@@ -76,10 +76,11 @@ def test_a_budget_comes_to_what_evaluation_proves(client: TestClient, fake: Pred
     opened(client)
     page = client.get(f"{PATH}/setting", params=LOOSE).text
     parts = split(posts_that_prove(), rules=())
-    development, calibration = (
-        predict_posts(fake, part, progress=False) for part in (parts.part("development"), parts.part("calibration"))
+    development, temperature, calibration = (
+        predict_posts(fake, parts.part(name), progress=False) for name in ("development", "temperature", "calibration")
     )
-    fitted = fit_policy(development, calibration, fake.policy.model_copy(update={"budget": PROVABLE})).policy
+    choosing = join(development, temperature)
+    fitted = fit_policy(choosing, calibration, fake.policy.model_copy(update={"budget": PROVABLE})).policy
     assert f"simple {fitted.thresholds.simple:.3f}, intent {fitted.thresholds.intent:.3f}" in page
     closed = [decision.closed_by_machine for decision in calibration.decide(fitted)]
     assert f'<p class="value">{100 * sum(closed) / len(closed):.1f} %</p>' in page

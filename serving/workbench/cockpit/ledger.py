@@ -15,8 +15,8 @@ from serving.journal.filter import Filter
 from serving.journal.tallies import Tally, add_up, tallies_by_step
 
 MINUTE_S, HOUR_S, DAY_S = 60, 3_600, 86_400
-_PIECES = 30
-"""Of a ledger: a piece of the longest is a day, which takes some 10 ms where a month has 100,000 decisions."""
+_PIECE_S = DAY_S
+"""What one reading covers: it takes some 10 ms where a month has 100,000 decisions, and each costs a few by itself."""
 _FRESH_STEPS = 2
 """Of the newest: a decision is written within a second, so one that came at the end of a step is seen in the next."""
 
@@ -77,13 +77,14 @@ class Ledger:
         for old in self._read - set(steps):
             self._read.discard(old)
             self._tallies.pop(old, None)
-        size = max(1, -(-len(steps) // _PIECES))
+        size = _PIECE_S // self.span.step_s
         pieces = [steps[start : start + size] for start in range(0, len(steps), size)]
         self._turn = (self._turn + 1) % len(pieces)
         for place, piece in enumerate(pieces):
             if place == self._turn or not self._read.issuperset(piece):
                 yield piece
-        yield steps[-_FRESH_STEPS:]
+        if len(pieces) > 1:
+            yield steps[-_FRESH_STEPS:]
 
     def read(self, connection: Connection, steps: Sequence[int]) -> None:
         """Nothing; the steps are as the journal has them now."""

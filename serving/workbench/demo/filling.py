@@ -17,7 +17,7 @@ from data.post import LabelledPost
 from data.progress import Watch
 from data.sources import read_labelled
 from data.splits import PartName, Splits, load_splits
-from evaluation.predictions import Predictions, tabulate
+from evaluation.predictions import Predictions, join, tabulate
 from evaluation.workbench.desk import open_desk
 from models.predictor import Predictor
 from serving.journal.address import Address
@@ -29,6 +29,7 @@ from serving.workbench.demo.feed import Arrival, Feed, feed_of
 from serving.workbench.demo.past import CALLER, Past
 from serving.workbench.demo.proposals import propose_all
 from serving.workbench.demo.readers import SECOND, begin_draw, forbid_one, read_queues
+from serving.workbench.thresholds.openings import CHOOSING, PROVING
 
 MONTH = timedelta(days=30)
 POSTS = 12_000
@@ -180,7 +181,8 @@ def _fill(
     came, proposals = _live(past, feed, begin, ruled_at, watch), 0
     if since is None:
         database.write(forbid_one, labels, ruled_at)
-        desk = open_desk(corpus.scored("development", past), corpus.scored("calibration", past), past.policy)
+        choosing, proving = (corpus.scored(name, past) for name in CHOOSING), corpus.scored(PROVING, past)
+        desk = open_desk(join(*choosing), proving, past.policy)
         proposals = database.write(propose_all, desk, past.versions.model, now)
     came += _live(past, feed, ruled_at, now, watch)
     # Last, since by the readings it is known that all is there.

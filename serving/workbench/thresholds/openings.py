@@ -1,4 +1,4 @@
-"""What the threshold desk is opened with: the bundle's scores on the two parts that prove, and a sample of the journal.
+"""What the threshold desk is opened with: scores of the posts that choose and prove, and a sample of the journal.
 
 Opened once for a bundle and its policy, and kept: a move of a slider then decides no post anew.
 """
@@ -9,6 +9,8 @@ from time import monotonic
 
 from sqlalchemy import Connection
 
+from data.splits import PartName
+from evaluation.predictions import join
 from evaluation.workbench.desk import Desk as Scale
 from evaluation.workbench.desk import JournalRow, JournalSample, open_desk, read_journal
 from models.policy import Policy
@@ -18,8 +20,11 @@ from serving.journal.queries import ScoredPost, scored_posts
 from serving.workbench.confusion.scorings import Key, Scored
 from serving.workbench.confusion.sources import IN_SERVICE, Shelf
 
-PARTS = ("development", "calibration")
-"""The one chooses the path of thresholds, the other proves them (docs/evaluation.md)."""
+CHOOSING: tuple[PartName, PartName] = ("development", "temperature")
+PROVING: PartName = "calibration"
+"""It proves the thresholds whose path the others chose, as in a run of the training (docs/evaluation.md)."""
+Parts = tuple[Scored, Scored, Scored]
+"""The scores of the parts that choose and, last, of the one that proves."""
 OLD_AFTER_S = 60.0
 """A minute of 5,000 decisions of a day is no visible share of them."""
 MOST_ROWS = 5_000
@@ -43,7 +48,7 @@ class Opening:
 def keys_of(shelf: Shelf) -> tuple[Key, ...]:
     """The scorings that a desk needs, empty where the labelled posts have no splits."""
     offered = {each.part: each.name for each in shelf.sets() if each.part}
-    return tuple((IN_SERVICE, offered[part]) for part in PARTS if part in offered)
+    return tuple((IN_SERVICE, offered[part]) for part in (*CHOOSING, PROVING) if part in offered)
 
 
 def rows_since(connection: Connection, model_version: str, days: int) -> tuple[ScoredPost, ...]:
@@ -57,30 +62,31 @@ class Openings:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._of: tuple[Scored, Scored, Policy] | None = None
+        self._of: tuple[Parts, Policy] | None = None
         self._kept: dict[int, Opening] = {}
 
-    def open(self, development: Scored, calibration: Scored, in_force: Policy, days: int, *, anew: bool) -> Opening:
+    def open(self, parts: Parts, in_force: Policy, days: int, *, anew: bool) -> Opening:
         """The desk for these scores; of each span the journal is read once for a policy in force, and `anew`.
 
         Raises:
-            ValueError: when the two parts share a post, or one is empty.
+            ValueError: when the parts share a post, or one is empty.
             StoreDownError: when the journal cannot be asked.
         """
-        if self._of != (development, calibration, in_force):
-            self._of, self._kept = (development, calibration, in_force), {}
+        if self._of != (parts, in_force):
+            self._of, self._kept = (parts, in_force), {}
         if days not in self._kept or anew:
-            self._kept[days] = self._read(development, calibration, in_force, days)
+            self._kept[days] = self._read(parts, in_force, days)
         return self._kept[days]
 
     def is_old(self, days: int) -> bool:
         """True where the journal's last days were read a while ago."""
         return days in self._kept and monotonic() - self._kept[days].read_at_s > OLD_AFTER_S
 
-    def _read(self, development: Scored, calibration: Scored, in_force: Policy, days: int) -> Opening:
+    def _read(self, parts: Parts, in_force: Policy, days: int) -> Opening:
+        one, other, calibration = parts
         rows = self._database.read(rows_since, calibration.model_version, days)
         known_scale = next((each.scale for each in self._kept.values()), None)
-        scale = known_scale or open_desk(development.predictions, calibration.predictions, in_force)
+        scale = known_scale or open_desk(join(one.predictions, other.predictions), calibration.predictions, in_force)
         known = set(calibration.predictions.taxonomy.names)
         fit = tuple(row for row in rows if set(row.intents) == known)
         sample = read_journal([JournalRow(row.routes, row.intents, row.facts) for row in fit], scale)

@@ -36,7 +36,7 @@ from serving.journal.policies import (
 )
 from serving.workbench.confusion.scorings import Scored, Scorings
 from serving.workbench.confusion.sources import Shelf
-from serving.workbench.thresholds.openings import Opening, Openings, keys_of
+from serving.workbench.thresholds.openings import Opening, Openings, Parts, keys_of
 from serving.workbench.visits import Desk, Visit, for_readers
 
 PATH = "/qa/thresholds"
@@ -116,15 +116,15 @@ class ThresholdPages:
             Route(f"{PATH}/versions/{{id}}.json", readers(self.download)),
         ]
 
-    def _scored(self) -> tuple[Scored, Scored] | None:
-        """The scores of the two parts, `None` where one is not done.
+    def _scored(self) -> Parts | None:
+        """The scores of the parts, `None` where one is not done.
 
         Raises:
             SourceError: when a part has gone since.
         """
         found = [self._scorings.find(key) for key in keys_of(self._shelf)]
         done = [each.result for each in found if each is not None and each.result is not None]
-        return (done[0], done[1]) if len(done) == 2 else None
+        return (done[0], done[1], done[2]) if len(done) == 3 else None
 
     def _in_force(self, scored: Scored) -> Policy:
         """The policy that the scored model decides by now; where another is in service, the one it had."""
@@ -141,11 +141,11 @@ class ThresholdPages:
                 "again since. Wanted: their scores. Open the page again and let it score them.",
             )
         source = visit.form or visit.query
-        in_force = self._in_force(scored[1])
+        in_force = self._in_force(scored[-1])
         asked = _read(source, in_force.budget)
         anew = "anew" in source
         try:
-            return asked, await self._desk.worker.run(self._openings.open, *scored, in_force, asked.days, anew=anew)
+            return asked, await self._desk.worker.run(self._openings.open, scored, in_force, asked.days, anew=anew)
         except ValueError as error:
             raise HTTPException(409, str(error)) from None
         except StoreDownError as error:
@@ -190,7 +190,7 @@ class ThresholdPages:
         return RedirectResponse(PATH, 303)
 
     async def _prepare(self, *spans: int) -> None:
-        """Nothing; where both parts are scored, the desk is open over these days, and what it has of them is new.
+        """Nothing; where all parts are scored, the desk is open over these days, and what it has of them is new.
 
         Reading the journal takes longer than a page may: who opens the page gets what was read, the next one what is.
         """
@@ -200,7 +200,7 @@ class ThresholdPages:
                 return
             for days in spans:
                 anew = self._openings.is_old(days)
-                opened = partial(self._openings.open, *scored, self._in_force(scored[1]), days, anew=anew)
+                opened = partial(self._openings.open, scored, self._in_force(scored[-1]), days, anew=anew)
                 await self._desk.worker.run(opened)
 
     async def setting(self, visit: Visit) -> Response:
