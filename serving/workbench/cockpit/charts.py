@@ -12,10 +12,10 @@ from math import inf
 from data.taxonomy import ROUTES
 from serving.journal.queries import LATENCY_BOUNDS_MS
 from serving.journal.tallies import Tally
+from serving.workbench.charts import LEFT, RIGHT, WIDTH, Ticks, at_y
 from serving.workbench.cockpit.figures import ACTIONS, latency_bins
 from serving.workbench.cockpit.ledger import DAY_S, HOUR_S, Bar, Span
 from serving.workbench.cockpit.surges import Hour
-from serving.workbench.confusion.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 
 _PLOT = WIDTH - LEFT - RIGHT
 _STEPS = 4
@@ -30,7 +30,6 @@ COLOURS: Mapping[str, str] = {
     "agent": "four",
     "specialist": "two",
 }
-Ticks = tuple[tuple[float, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +52,13 @@ class Picture:
     series: tuple[Series, ...]
 
 
-def _y(share: float) -> float:
-    return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
-
-
 def _scale(most: float) -> tuple[float, Ticks]:
     """The end of an axis of whole numbers that holds `most`, and its lines."""
     size = 10.0 ** math.floor(math.log10(max(most, 1) / _STEPS)) if most > _STEPS else 1.0
     step = next(each * size for each in (1, 2, 5, 10) if each * size * _STEPS >= most)
     lines = max(1, math.ceil(most / step))
     end = step * lines
-    return end, tuple((_y(place / lines), f"{place * step:,.0f}") for place in range(lines + 1))
+    return end, tuple((at_y(place, lines), f"{place * step:,.0f}") for place in range(lines + 1))
 
 
 def clock(when: datetime, span: Span) -> str:
@@ -94,7 +89,7 @@ def _bar_path(heights: Sequence[tuple[float, float]], end: float) -> str:
     width = _PLOT / len(heights)
     thick = round(max(width - 1, width * 0.7), 2)
     return "".join(
-        f"M{LEFT + place * width:.1f} {_y(low / end)}h{thick}V{_y(high / end)}h-{thick}z"
+        f"M{LEFT + place * width:.1f} {at_y(low, end)}h{thick}V{at_y(high, end)}h-{thick}z"
         for place, (low, high) in enumerate(heights)
         if high > low
     )
@@ -105,7 +100,7 @@ def _line_path(shares: Sequence[float | None]) -> str:
     width, path, is_open = _PLOT / max(1, len(shares)), [], False
     for place, share in enumerate(shares):
         if share is not None:
-            point = f"{LEFT + (place + 0.5) * width:.1f} {_y(share)}"
+            point = f"{LEFT + (place + 0.5) * width:.1f} {at_y(share, 1)}"
             path.append(f"L{point}" if is_open else f"M{point}h0")
         is_open = share is not None
     return "".join(path)
@@ -147,7 +142,7 @@ def shares(bars: Sequence[Bar], span: Span) -> Picture:
     return Picture(
         f"{span.words}. In the newest bar with posts: {words}.",
         _times(bars, span),
-        tuple((_y(step / _STEPS), f"{step / _STEPS:.0%}") for step in range(_STEPS + 1)),
+        tuple((at_y(step, _STEPS), f"{step / _STEPS:.0%}") for step in range(_STEPS + 1)),
         tuple(Series(name, colour, _line_path(values), is_line=True) for name, colour, values in lines),
     )
 
@@ -178,7 +173,7 @@ def last_hours(hours: Sequence[Hour]) -> Picture:
     end, lines = _scale(max(max(each.posts, each.bound) for each in hours))
     width = _PLOT / len(hours)
     steps = "".join(
-        f"{'L' if place else 'M'}{LEFT + place * width:.1f} {_y(each.bound / end)}h{width:.1f}"
+        f"{'L' if place else 'M'}{LEFT + place * width:.1f} {at_y(each.bound, end)}h{width:.1f}"
         for place, each in enumerate(hours)
     )
     spikes = [f"{each.since:%H:%M}" for each in hours if each.is_spike]

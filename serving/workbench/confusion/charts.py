@@ -1,8 +1,6 @@
-"""The diagrams as points in a picture of fixed size, which a template turns into SVG. Draws nothing itself."""
+"""The diagrams of a report as points in the pages' picture (`serving/workbench/charts.py`). Draws nothing itself."""
 
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,75 +8,15 @@ from data.taxonomy import ROUTES
 from evaluation.metrics import Bin, equal_mass_bins
 from evaluation.predictions import Predictions
 from evaluation.risk import risk_coverage, thin
+from serving.workbench.charts import TICKS, Bar, Chart, Line, Point, at_x, at_y, round_up, share_ticks
 
-WIDTH, HEIGHT = 480.0, 320.0
-LEFT, RIGHT, TOP, BOTTOM = 56.0, 24.0, 12.0, 44.0
 _CURVE_POINTS = 120
 """Closer together than pixels."""
 _HISTOGRAM_BINS = 20
-_TICKS = 5
-Point = tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A curve: its name, its colour by class, and its points in pixels."""
-
-    name: str
-    colour: str
-    points: tuple[Point, ...]
-    dots: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A bar in pixels, with what it says."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    colour: str
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A diagram; `words` says what is on it to those who cannot see it. Ticks are a place in pixels and a text."""
-
-    title: str
-    words: str
-    x_title: str
-    y_title: str
-    x_ticks: tuple[tuple[float, str], ...]
-    y_ticks: tuple[tuple[float, str], ...]
-    lines: tuple[Line, ...] = ()
-    bars: tuple[Bar, ...] = ()
-
-
-def at_x(share: float) -> float:
-    """The pixel of a share of the axis, 0 at its left end."""
-    return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
-
-
-def at_y(value: float, most: float) -> float:
-    """The pixel of a value on an axis that ends at `most`, 0 at its foot."""
-    return round(HEIGHT - BOTTOM - value / most * (HEIGHT - TOP - BOTTOM), 1)
 
 
 def _places(points: Iterable[Point], most: float = 1.0) -> tuple[Point, ...]:
     return tuple((at_x(x), at_y(y, most)) for x, y in points)
-
-
-def round_up(value: float) -> float:
-    """The end of an axis that holds `value`, and whose fifths are figures that one can read."""
-    size = 10.0 ** math.floor(math.log10(value))
-    return next(step * size for step in (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.5, 10.0) if step * size >= value)
-
-
-def _shares(place: bool, most: float = 1.0) -> tuple[tuple[float, str], ...]:
-    steps = [step / _TICKS for step in range(_TICKS + 1)]
-    return tuple((at_x(step) if place else at_y(step * most, most), f"{100 * step * most:.3g} %") for step in steps)
 
 
 def _line(name: str, colour: str, bins: Sequence[Bin]) -> Line:
@@ -99,8 +37,8 @@ def reliability(predictions: Predictions) -> Chart:
         words=f"Reliability of the route, from least to most sure: {told}.",
         x_title="confidence",
         y_title="share that was right",
-        x_ticks=_shares(place=True),
-        y_ticks=_shares(place=False),
+        x_ticks=share_ticks(across=True),
+        y_ticks=share_ticks(across=False),
         lines=(
             Line("honest", "plain", _places(((0, 0), (1, 1)))),
             _line("route", "one", route),
@@ -133,8 +71,8 @@ def confidences(predictions: Predictions) -> Chart:
         words=f"Posts by confidence of the route; {int(bad.sum())} of {len(confidence)} are wrong.",
         x_title="confidence of the route",
         y_title="posts",
-        x_ticks=_shares(place=True),
-        y_ticks=tuple((at_y(most * step / _TICKS, most), f"{most * step / _TICKS:.3g}") for step in range(_TICKS + 1)),
+        x_ticks=share_ticks(across=True),
+        y_ticks=tuple((at_y(most * step / TICKS, most), f"{most * step / TICKS:.3g}") for step in range(TICKS + 1)),
         lines=(Line("right", "one", ()), Line("wrong", "two", ())),
         bars=tuple(bar for bar in bars if bar.height > 0),
     )
@@ -156,8 +94,8 @@ def risk(predictions: Predictions) -> Chart:
         words=f"What is wrong among the posts kept, by the share kept. {ends}.",
         x_title="share of posts kept",
         y_title="wrong among them",
-        x_ticks=_shares(place=True),
-        y_ticks=_shares(place=False, most=most),
+        x_ticks=share_ticks(across=True),
+        y_ticks=share_ticks(across=False, most=most),
         lines=tuple(Line(name, colour, _places(points, most)) for name, colour, points in curves),
     )
 

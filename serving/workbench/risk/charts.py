@@ -4,18 +4,17 @@ import math
 
 import numpy as np
 
-from serving.workbench.confusion.charts import Chart, Line, at_x, at_y, round_up
+from serving.workbench.charts import TICKS, Chart, Line, Ticks, at_x, at_y, round_up, share_ticks
 from serving.workbench.risk.state import State
 
 _POINTS = 160
 """Closer together than pixels."""
-_TICKS = 5
 _LEAST_POWER = -3
 """A capital under a thousandth is drawn as that: it says no more."""
 
 
-def _x_ticks(most: int) -> tuple[tuple[float, str], ...]:
-    return tuple((at_x(step / _TICKS), f"{round(most * step / _TICKS):,}") for step in range(_TICKS + 1))
+def _x_ticks(most: int) -> Ticks:
+    return tuple((at_x(step / TICKS), f"{round(most * step / TICKS):,}") for step in range(TICKS + 1))
 
 
 def capital(state: State) -> Chart | None:
@@ -68,9 +67,7 @@ def interval(state: State) -> Chart | None:
         x_title="automatic answers",
         y_title="share that is wrong",
         x_ticks=_x_ticks(state.counted),
-        y_ticks=tuple(
-            (at_y(step * most / _TICKS, most), f"{100 * step * most / _TICKS:.3g} %") for step in range(_TICKS + 1)
-        ),
+        y_ticks=share_ticks(across=False, most=most),
         lines=(
             Line("promise", "plain", ((at_x(0), at_y(state.promise, most)), (at_x(1), at_y(state.promise, most)))),
             Line("at least, at most", "one", points(found.high)),
