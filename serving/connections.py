@@ -6,6 +6,7 @@ being waited for, and a request whose head comes in one piece costs none.
 """
 
 from asyncio import BaseTransport, TimerHandle
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, ClassVar, cast
@@ -34,12 +35,16 @@ class Bounds:
     max_connections: int
 
 
-def _refusal(status: HTTPStatus, code: ConnectionCode, message: str, headers: str = "") -> bytes:
-    body = ErrorResponse(error=ErrorBody(code=code, message=message)).model_dump_json(ensure_ascii=True)
-    return (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\nconnection: close\r\n"
-        f"content-length: {len(body)}\r\n{headers}\r\n{body}"
-    ).encode()
+def _written(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bytes:
+    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+    return b"%b%b\r\n%b" % (STATUS_LINE[status], lines, body)
+
+
+def _refusal(status: HTTPStatus, code: ConnectionCode, message: str, *headers: tuple[bytes, bytes]) -> bytes:
+    body = ErrorResponse(error=ErrorBody(code=code, message=message)).model_dump_json(ensure_ascii=True).encode()
+    length = str(len(body)).encode()
+    about = ((b"content-type", b"application/json"), (b"connection", b"close"), (b"content-length", length))
+    return _written(status, (*about, *headers), body)
 
 
 def _bytes_of(answer: Response, added: Added, cycle: RequestResponseCycle) -> bytes:
@@ -47,8 +52,7 @@ def _bytes_of(answer: Response, added: Added, cycle: RequestResponseCycle) -> by
     headers.extend((name.encode("latin-1"), value.encode("latin-1")) for name, value in added.items())
     if not cycle.keep_alive:
         headers.append((b"connection", b"close"))
-    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-    return b"%b%b\r\n%b" % (STATUS_LINE[answer.status_code], lines, bytes(answer.body))
+    return _written(answer.status_code, headers, bytes(answer.body))
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -64,9 +68,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._shared = False
         self._in_line = False
 
-    def _refuse(self, status: HTTPStatus, code: ConnectionCode, message: str, headers: str = "") -> None:
+    def _refuse(self, status: HTTPStatus, code: ConnectionCode, message: str, *headers: tuple[bytes, bytes]) -> None:
         self.bounds.metrics.observe_connection_refused(code)
-        self.transport.write(_refusal(status, code, message, headers))
+        self.transport.write(_refusal(status, code, message, *headers))
         self.transport.close()
 
     def _wait(self) -> None:
@@ -104,7 +108,7 @@ class BoundedProtocol(HttpToolsProtocol):
             "too_many_connections",
             f"The connection was refused: {self.bounds.max_connections} are open. Allowed: so many "
             f"({variable('max_connections')}). Keep fewer alive, ask another server, or give the post to an agent.",
-            "retry-after: 1\r\n",
+            (b"retry-after", b"1"),
         )
 
     def connection_lost(self, exc: Exception | None) -> None:
