@@ -1,7 +1,7 @@
 """The first thing a request meets: under overload it is turned away before anything is spent on it.
 
 A refusal costs the same core that answers others. Here it comes when the head has been read, before there is a task,
-routing, key or body, at a fifth of the cost (`docs/decisions/0017`). Turned away are posts that would not be done in
+routing, key or body (`docs/decisions/0017`). Turned away are posts that would not be done in
 time: by the event loop, where too many others wait for it (`serving/turns.py`), or by the workers, as `Service.check`
 has it.
 """
