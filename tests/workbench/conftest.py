@@ -15,11 +15,13 @@ from serving.app import create_app
 from serving.auth import hash_key
 from serving.journal.address import read_address
 from serving.journal.database import Database
+from serving.journal.queries import KeptPost
 from serving.journal.store import Store, open_store
 from serving.settings import Settings
 from tests.fakes import BOLD_POLICY, NOW, FakeClassifier, fake_bundle
 from tests.postgres import NoPostgresError, running_cluster
 from tests.serving.clients import PATIENT_MS, WAIT_S, running_server, service_of
+from tests.workbench.decisions import judge
 from tests.workbench.shelf import Shelf
 from tests.workbench.signing import sign_in
 
@@ -78,6 +80,20 @@ def database(journal: str) -> Iterator[Database]:
     assert address is not None
     with closing(Database(address)) as database:
         yield database
+
+
+@pytest.fixture
+def client(bench: Bench) -> Iterator[TestClient]:
+    """A client that is signed in; modules whose servers need more have one of their own."""
+    with bench() as client:
+        sign_in(client, "Ada")
+        yield client
+
+
+@pytest.fixture
+def posts(client: TestClient, database: Database) -> list[KeptPost]:
+    """What is in the journal: decisions of the client's server, the newest first."""
+    return judge(client, database)
 
 
 @pytest.fixture

@@ -4,36 +4,22 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 from starlette.testclient import TestClient
 
 from serving.journal.corrections import Correction, add_correction
 from serving.journal.database import Database
 from serving.journal.queries import KeptPost
 from serving.journal.restoration import write_corrections
-from tests.workbench.conftest import Bench, on_both
+from tests.workbench.conftest import on_both
 from tests.workbench.decisions import judge
-from tests.workbench.signing import sign_in, token_for
+from tests.workbench.signing import token_for
 
 pytestmark = on_both
 PATH = "/qa/corrections"
-
-
-@pytest.fixture
-def client(bench: Bench) -> Iterator[TestClient]:
-    with bench() as client:
-        sign_in(client, "Ada")
-        yield client
-
-
-@pytest.fixture
-def posts(client: TestClient, database: Database) -> list[KeptPost]:
-    return judge(client, database)
 
 
 def correct(database: Database, post: KeptPost, reader: str = "crm", days_ago: int = 0, **changed: Any) -> Correction:

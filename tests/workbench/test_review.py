@@ -1,6 +1,5 @@
 """The review queue without a browser: which posts come, what is kept of a reading, and who may look for an original."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,6 @@ from tests.workbench.decisions import TEXTS, judge, label, said
 from tests.workbench.signing import sign_in, token_for
 
 PATH = "/qa/review"
-
-
-@pytest.fixture
-def client(bench: Bench) -> Iterator[TestClient]:
-    with bench() as client:
-        sign_in(client, "Ada")
-        yield client
-
-
-@pytest.fixture
-def posts(client: TestClient, database: Database) -> list[KeptPost]:
-    return judge(client, database)
 
 
 def send(client: TestClient, path: str, **form: str) -> Any:

@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,8 +24,7 @@ from serving.workbench.risk.state import State, state_of
 from serving.workbench.risk.stream import Stream, Verdict, read_stream, scopes_of, verdict_of
 from tests.serving.desks import made
 from tests.serving.journals import address_of
-from tests.workbench.conftest import Bench
-from tests.workbench.signing import sign_in, token_for
+from tests.workbench.signing import token_for
 
 PATH = "/qa/risk"
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -34,13 +33,6 @@ BUDGET = RiskBudget(wrong=0.1)
 RIGHT: list[Verdict | None] = ["right"]
 WRONG: list[Verdict | None] = ["wrong"]
 SCOPE = Scope(VERSIONS.model, VERSIONS.policy, NOW)
-
-
-@pytest.fixture
-def client(bench: Bench) -> Iterator[TestClient]:
-    with bench() as client:
-        sign_in(client, "Ada")
-        yield client
 
 
 def send(client: TestClient, path: str, **form: str) -> Any:

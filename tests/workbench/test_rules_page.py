@@ -1,7 +1,6 @@
 """The page of must-not-answer rules: what one would have done, that it holds at once, and that all stays on record."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +10,9 @@ from starlette.testclient import TestClient
 from serving.journal.database import Database
 from serving.journal.queries import KeptPost
 from serving.journal.rules import standing_rules
-from tests.workbench.conftest import Bench, on_both
+from tests.workbench.conftest import on_both
 from tests.workbench.decisions import judge, until
-from tests.workbench.signing import sign_in, token_for
+from tests.workbench.signing import token_for
 
 pytestmark = on_both
 PATH = "/qa/rules"
@@ -25,13 +24,6 @@ TEXTS = (
     "thanks, it came",
     "[link]",
 )
-
-
-@pytest.fixture
-def client(bench: Bench) -> Iterator[TestClient]:
-    with bench() as client:
-        sign_in(client, "Ada")
-        yield client
 
 
 @pytest.fixture

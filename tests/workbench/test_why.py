@@ -39,11 +39,6 @@ def client(bench: Bench, tmp_path: Path) -> Iterator[TestClient]:
         yield client
 
 
-@pytest.fixture
-def posts(client: TestClient, database: Database) -> list[KeptPost]:
-    return judge(client, database)
-
-
 def send(client: TestClient, path: str, **form: str) -> Any:
     return client.post(f"{PATH}/{path}", data={"csrf": token_for(client), **form})
 
