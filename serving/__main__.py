@@ -242,7 +242,7 @@ def rules(arguments: argparse.Namespace) -> int:
 def brake(arguments: argparse.Namespace) -> int:
     """Tells what the crisis brake did of late, holds it, or lets it go.
 
-    Servers that have it on (SIGNALBOX_BRAKE) follow within five seconds. Held by hand, it lets go by hand alone.
+    Every server of the journal follows within five seconds. Held by hand, it lets go by hand alone.
     """
     import getpass
 

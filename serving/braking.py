@@ -1,6 +1,7 @@
-"""The crisis brake at work: looks at the journal again and again, and says whether a machine may answer.
+"""The crisis brake at work: reads the journal again and again, and says whether a machine may answer.
 
-While the journal cannot be read, the brake stays as it is. What it is lies in the journal, so all servers agree.
+What the brake is lies in the journal, so all servers agree, and whoever holds it by hand holds it everywhere. Until it
+was read once no machine answers, since nobody knows whether it is held; while it cannot be read it stays as it is.
 """
 
 import logging
@@ -11,13 +12,14 @@ from functools import cache
 from threading import Lock
 from typing import Protocol
 
+from models.policy import Reason
 from serving.brake import BOUNDS, RELEASED, Bounds, Brake, Sight, step
 from serving.journal.address import read_address
 from serving.logs import fault_of
 from serving.metrics import Metrics
 from serving.repeating import Repeated
 from serving.settings import Settings
-from serving.wire import BrakeAnswer
+from serving.wire import BrakeAnswer, BrakeState
 
 LOOK_EVERY_S = 5.0
 """A window has 15 minutes; to look costs two counts over it, under 10 ms at 100,000 decisions."""
@@ -41,37 +43,49 @@ class BrakeBook(Protocol):
 
 
 class CrisisBrake:
-    """The brake of a server, moved on a thread of its own from `start` to `close`. Safe between threads."""
+    """The brake of a server, moved on a thread of its own from `start` to `close`. Safe between threads.
+
+    It does what the journal says. Only one that looks `by_itself` takes hold where too much comes in; any lets go of
+    what took hold so, since the server that it was may be gone.
+    """
 
     def __init__(
         self,
         open_book: Callable[[], BrakeBook],
         metrics: Metrics,
         *,
+        by_itself: bool = True,
         bounds: Bounds = BOUNDS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._open_book = cache(open_book)  # on the brake's own thread: SQLAlchemy takes 0.25 s of CPU
+        self._by_itself = by_itself
         self._bounds = bounds
         self._now = now
-        self._brake = RELEASED
+        self._brake: Brake | None = None
         self._looking = Lock()
         self._readable = True
         self._repeated = Repeated(self.look, every_s=LOOK_EVERY_S, name="brake")
-        metrics.watch_brake(lambda: self._brake.engaged)
+        metrics.watch_brake(self.health)
 
     @property
-    def objection(self) -> str | None:
+    def objection(self) -> Reason | None:
         """Why nothing may be answered by a machine, `None` where it may."""
-        return self._brake.words if self._brake.engaged else None
+        brake = self._brake
+        if brake is None:
+            return Reason("brake_not_read", "whether the crisis brake is held was not read yet")
+        return Reason("crisis_brake", brake.words) if brake.engaged else None
 
     def health(self) -> BrakeAnswer:
-        """Whether it holds, and why."""
-        brake = self._brake
-        return BrakeAnswer(engaged=brake.engaged, since=brake.since, cause=brake.words)
+        """Whether it holds, and why, and whether that can be read."""
+        brake = self._brake or RELEASED
+        state: BrakeState = "unread" if self._brake is None else "ok" if self._readable else "stale"
+        return BrakeAnswer(
+            engaged=brake.engaged, since=brake.since, cause=brake.words, state=state, by_itself=self._by_itself
+        )
 
     def look(self) -> None:
-        """Nothing; looks now, on the calling thread."""
+        """Nothing; reads and looks now, on the calling thread."""
         try:
             with self._looking:  # whoever pulled it by hand wants it seen at once
                 self._look()
@@ -84,17 +98,27 @@ class CrisisBrake:
 
     def _look(self) -> None:
         book, now = self._open_book(), self._now()
-        written = book.last()
-        before = self._brake
-        if replace(written, over_at=before.over_at) != before:  # by hand, or by another server
-            before = replace(written, over_at=now) if written.engaged else RELEASED
+        before = self._written(book.last(), now)
+        self._set(before)  # now, since a hand must be obeyed where the posts cannot be counted, too
+        if before.by_hand or not (self._by_itself or before.engaged):
+            return
         after = step(before, book.look(now, self._bounds), now, self._bounds)
         if after.engaged != before.engaged:
             book.tell(after, now)
-        if after.engaged != self._brake.engaged:
-            event = "brake_engaged" if after.engaged else "brake_released"
-            LOG.warning(event, extra={"fields": {"cause": after.words or before.words}})
-        self._brake = after
+        self._set(after)
+
+    def _written(self, written: Brake, now: datetime) -> Brake:
+        """The brake as it is written, with what is known here of it."""
+        known = self._brake or RELEASED
+        if replace(written, over_at=known.over_at) == known:
+            return known
+        return replace(written, over_at=now) if written.engaged else RELEASED  # by hand, or by another server
+
+    def _set(self, brake: Brake) -> None:
+        before, self._brake = self._brake or RELEASED, brake
+        if brake.engaged != before.engaged:
+            event = "brake_engaged" if brake.engaged else "brake_released"
+            LOG.warning(event, extra={"fields": {"cause": brake.words or before.words}})
 
     def start(self) -> None:
         """Nothing; it looks at once, and again and again."""
@@ -108,7 +132,7 @@ class CrisisBrake:
 
 
 class NoBrake:
-    """Never holds: `SIGNALBOX_BRAKE` is off, or there is no journal to look at."""
+    """Never holds: without a journal nobody can have held it, and there is nothing to look at."""
 
     objection: None = None
 
@@ -129,14 +153,14 @@ AnyBrake = CrisisBrake | NoBrake
 
 
 def make_brake(settings: Settings, metrics: Metrics) -> AnyBrake:
-    """The brake that the settings ask for, not yet looking.
+    """The brake of the journal that the settings name, not yet read; it looks by itself where they say so.
 
     Raises:
         SettingsError: when they name no journal that is known.
         MissingGroupError: when the driver of its database is not installed.
     """
     address = read_address(settings.journal)
-    if address is None or not settings.brake:
+    if address is None:
         return NoBrake()
 
     def open_book() -> BrakeBook:
@@ -144,4 +168,4 @@ def make_brake(settings: Settings, metrics: Metrics) -> AnyBrake:
 
         return JournalBook(address)
 
-    return CrisisBrake(open_book, metrics)
+    return CrisisBrake(open_book, metrics, by_itself=settings.brake)

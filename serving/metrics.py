@@ -21,6 +21,8 @@ from serving.cache import Found
 from serving.errors import API_ERRORS
 from serving.lanes import Unrun
 from serving.wire import (
+    BrakeAnswer,
+    BrakeState,
     DisagreementCounts,
     JournalAnswer,
     JournalState,
@@ -53,6 +55,16 @@ class Family:
     name: str
     labels: tuple[str, ...]
     meaning: str
+
+
+def _watch_state(gauge: Gauge, states: Iterable[str], ask: Callable[[], str]) -> None:
+    """Nothing; of the states the gauge is 1 for the one that is answered whenever it is asked for."""
+
+    def is_in(state: str) -> Callable[[], float]:
+        return lambda: ask() == state
+
+    for state in states:
+        gauge.labels(state).set_function(is_in(state))
 
 
 class Metrics:
@@ -90,12 +102,18 @@ class Metrics:
         self._keys_file_stale = self._gauge(
             "keys_file_stale", "1 where the keys file cannot be used and older keys hold"
         )
-        unrun = self._counter("unrun", "Posts accepted and never run: their request expired or was abandoned", "why")
-        self._unrun = {why: unrun.labels(why) for why in get_args(Unrun)}
-        cache = self._counter(
-            "cache", "Posts looked up in the cache: hit, joined to one that runs or waits, or miss", "found"
+        self._unrun = self._counters(
+            "unrun",
+            "Posts accepted and never run: their request expired or was abandoned",
+            "why",
+            get_args(Unrun),
         )
-        self._cache = {found: cache.labels(found) for found in get_args(Found)}
+        self._cache = self._counters(
+            "cache",
+            "Posts looked up in the cache: hit, joined to one that runs or waits, or miss",
+            "found",
+            get_args(Found),
+        )
         self._evictions = self._counter("cache_evictions", "Posts that left a full cache")
         self._cached_posts = self._gauge("cached_posts", "Posts kept in the cache")
         self._waiting = self._gauge("waiting_posts", "Posts accepted and not yet begun, by lane", "lane")
@@ -122,19 +140,28 @@ class Metrics:
             "withheld",
             "Posts that the machine would have closed and was not let, by reason code",
             "why",
-            ("crisis_brake", "must_not_answer", "rules_not_read"),
+            ("crisis_brake", "brake_not_read", "must_not_answer", "rules_not_read"),
         )
         self._brake_engaged = self._gauge("brake_engaged", "1 while the crisis brake holds and no machine answers")
+        self._brake_state = self._gauge("brake_state", "1 for the state that the crisis brake is in", "state")
         self._rules_state = self._gauge("rules_state", "1 for the state that the must-not-answer rules are in", "state")
         self._rules = self._gauge("rules", "Must-not-answer rules known")
-        posts = self._counter("challenger_posts", "Posts answered by a canary, compared, and not compared", "outcome")
-        self._challenger_posts = {what: posts.labels(what) for what in PostCounts.model_fields}
-        kinds = self._counter("disagreements", "Compared posts that champion and challenger differ on, by kind", "kind")
-        self._disagreements = {kind: kinds.labels(kind) for kind in DisagreementCounts.model_fields}
-        reloads = self._counter("reloads", "Bundles loaded while serving, by what came of it", "outcome")
-        self._reloads = {outcome: reloads.labels(outcome) for outcome in ("taken", "refused")}
-        changes = self._counter("lineup_changes", "Changes of the models in service, by kind", "change")
-        self._changes = {change: changes.labels(change) for change in CHANGES}
+        self._challenger_posts = self._counters(
+            "challenger_posts",
+            "Posts answered by a canary, compared, and not compared",
+            "outcome",
+            PostCounts.model_fields,
+        )
+        self._disagreements = self._counters(
+            "disagreements",
+            "Compared posts that champion and challenger differ on, by kind",
+            "kind",
+            DisagreementCounts.model_fields,
+        )
+        self._reloads = self._counters(
+            "reloads", "Bundles loaded while serving, by what came of it", "outcome", ("taken", "refused")
+        )
+        self._changes = self._counters("lineup_changes", "Changes of the models in service, by kind", "change", CHANGES)
         ProcessCollector(registry=self.registry)
 
     def _name(self, name: str, labels: tuple[str, ...]) -> str:
@@ -230,26 +257,17 @@ class Metrics:
     def watch_journal(self, health: Callable[[], JournalAnswer]) -> None:
         """Reads the journal's state whenever it is asked for."""
         self._journal_buffered.set_function(lambda: health().buffered)
+        _watch_state(self._journal_state, get_args(JournalState), lambda: health().state)
 
-        def is_in(state: JournalState) -> Callable[[], float]:
-            return lambda: health().state == state
-
-        for state in get_args(JournalState):
-            self._journal_state.labels(state).set_function(is_in(state))
-
-    def watch_brake(self, engaged: Callable[[], bool]) -> None:
-        """Reads whether the brake holds whenever it is asked for."""
-        self._brake_engaged.set_function(engaged)
+    def watch_brake(self, health: Callable[[], BrakeAnswer]) -> None:
+        """Reads whether the brake holds, and its state, whenever it is asked for."""
+        self._brake_engaged.set_function(lambda: health().engaged)
+        _watch_state(self._brake_state, get_args(BrakeState), lambda: health().state)
 
     def watch_rules(self, health: Callable[[], RulesAnswer]) -> None:
         """Reads the state of the rules whenever it is asked for."""
         self._rules.set_function(lambda: health().rules)
-
-        def is_in(state: RulesState) -> Callable[[], float]:
-            return lambda: health().state == state
-
-        for state in get_args(RulesState):
-            self._rules_state.labels(state).set_function(is_in(state))
+        _watch_state(self._rules_state, get_args(RulesState), lambda: health().state)
 
     def observe_journal_write(self, entries: int, seconds: float) -> None:
         """Counts entries that were written in one transaction."""

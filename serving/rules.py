@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 READ_EVERY_S = 2.0
 """How long a rule that another server was given may take to hold here; reading 1,000 of them takes some 5 ms."""
-WITHHELD_CODES = ("crisis_brake", "must_not_answer", "rules_not_read")
+WITHHELD_CODES = ("crisis_brake", "brake_not_read", "must_not_answer", "rules_not_read")
 """The codes of the reasons for which a machine is not let, whatever the scores."""
 LOG = logging.getLogger("signalbox.rules")
 
@@ -128,7 +128,7 @@ class ReadRules:
         read: Callable[[], tuple["Rule", ...]],
         metrics: Metrics,
         *,
-        brake: Callable[[], str | None] = lambda: None,
+        brake: Callable[[], Reason | None] = lambda: None,
         let_go: Callable[[], None] = lambda: None,
         every_s: float = READ_EVERY_S,
     ) -> None:
@@ -157,9 +157,9 @@ class ReadRules:
         return replace(prediction, decision=withheld(prediction.decision, reason, prediction.route))
 
     def _objection(self, text: str, model_version: str, *, known: bool) -> Reason | None:
-        cause = self._brake()
-        if cause is not None:
-            return Reason("crisis_brake", cause)
+        held = self._brake()
+        if held is not None:
+            return held
         if not known:
             return Reason("rules_not_read", "the must-not-answer rules were not read yet")
         book = self._books.get(model_version)
@@ -203,9 +203,9 @@ def make_rules(
     settings: Settings,
     metrics: Metrics,
     put_in_force: Callable[["PolicyVersion | None"], None],
-    brake: Callable[[], str | None] = lambda: None,
+    brake: Callable[[], Reason | None] = lambda: None,
 ) -> Rules:
-    """The rules of the journal that the settings name, not yet read. While `brake` gives a cause, nothing is answered.
+    """The rules of the journal that the settings name, not yet read. While `brake` objects, nothing is answered.
 
     Before the rules the active policy is read, and where it is another than before, `put_in_force` is told.
 

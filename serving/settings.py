@@ -132,8 +132,8 @@ class Settings(BaseSettings):
     brake: Annotated[
         bool,
         Field(
-            description="Whether the crisis brake looks at the journal, and lets no machine answer while far more than "
-            "usual comes in"
+            description="Whether the crisis brake takes hold by itself, so that no machine answers while far more than "
+            "usual comes in; by hand it can always be held"
         ),
     ] = False
     author_key: Annotated[

@@ -287,12 +287,20 @@ class RulesAnswer(_Answer):
     rules: int = Field(description="Rules known, those of other models included")
 
 
+BrakeState = Literal["ok", "stale", "unread"]
+
+
 class BrakeAnswer(_Answer):
     """Whether the crisis brake holds. While it does, nothing is answered by the machine."""
 
     engaged: bool
     since: datetime | None
     cause: str = Field(description="What came in that was too much, or `held by hand: ` and why")
+    state: BrakeState = Field(
+        description="`stale` while it cannot be read and is as it was; `unread` before it was read once: until then "
+        "nothing is answered by the machine"
+    )
+    by_itself: bool = Field(description="Whether this server looks for a crisis by itself, as SIGNALBOX_BRAKE says")
 
 
 class ReadyResponse(HealthResponse):
@@ -300,7 +308,7 @@ class ReadyResponse(HealthResponse):
 
     journal: JournalAnswer
     rules: RulesAnswer
-    brake: BrakeAnswer | None = Field(description="`null` where SIGNALBOX_BRAKE is off")
+    brake: BrakeAnswer | None = Field(description="`null` without a journal")
 
 
 EXAMPLE_FEEDBACK: dict[str, Any] = {

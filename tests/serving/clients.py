@@ -53,8 +53,10 @@ def lines(log: io.StringIO) -> list[dict[str, Any]]:
 
 
 def read_rules(client: TestClient) -> None:
-    """Nothing; the server has read its rules and the policy in force, as it does every two seconds."""
-    rules: Rules = client.app.state.rules  # type: ignore[attr-defined] # an application of ours
+    """Nothing; the server has read its rules, the policy in force and its brake, as it does every few seconds."""
+    state: Any = client.app.state  # type: ignore[attr-defined] # an application of ours
+    rules: Rules = state.rules
+    state.brake.look()
     rules.look()
     for _ in range(10_000):  # a server whose model has only just settled does not hand policies over yet
         if rules.known:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, delete
 
 from data.post import Post
+from models.policy import Reason
 from serving.__main__ import main
 from serving.brake import BOUNDS, RELEASED, Bounds, Brake, Sight, step
 from serving.braking import CrisisBrake
@@ -20,6 +21,7 @@ from serving.journal.brake import (
     BY_ITSELF,
     BrakeStepError,
     Event,
+    JournalBook,
     brake_events,
     look_back,
     move_brake,
@@ -31,7 +33,7 @@ from serving.journal.store import open_store
 from serving.journal.tables import BRAKE_EVENTS
 from serving.metrics import Metrics
 from serving.rules import ReadRules
-from tests.serving.clients import Serve
+from tests.serving.clients import Serve, read_rules
 from tests.serving.desks import NOON, made
 from tests.serving.journals import PREDICTOR, address_of
 
@@ -67,7 +69,7 @@ class Book:
     def __init__(self) -> None:
         self.written: Brake = RELEASED
         self.told: list[tuple[bool, datetime]] = []
-        self.sights: Sequence[Sight] = ()
+        self.sights: Sequence[Sight] | None = ()
         self.broken = False
 
     def last(self) -> Brake:
@@ -76,6 +78,8 @@ class Book:
         return self.written
 
     def look(self, at: datetime, bounds: Bounds) -> Sequence[Sight]:
+        if self.sights is None:
+            raise OSError("too slow")
         return self.sights
 
     def tell(self, brake: Brake, at: datetime) -> None:
@@ -87,11 +91,12 @@ class Book:
 
 
 class Desk:
-    """A brake over a book, and rules that ask it; time is what the test says."""
+    """A brake over a book that it has read, and rules that ask it; time is what the test says."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, by_itself: bool = True) -> None:
         self.book, self.now = Book(), NOON
-        self.brake = CrisisBrake(lambda: self.book, Metrics(), bounds=BOUNDS, now=lambda: self.now)
+        self.brake = CrisisBrake(lambda: self.book, Metrics(), by_itself=by_itself, bounds=BOUNDS, now=lambda: self.now)
+        self.brake.look()
         self.rules = ReadRules(tuple, Metrics(), brake=lambda: self.brake.objection)
         self.rules.look()
 
@@ -158,7 +163,7 @@ def test_one_that_is_held_by_hand_is_let_go_by_nothing_that_is_seen() -> None:
     for minutes in (1, 60, 6_000):
         desk.look(minutes, FEW)
         assert desk.action() == "agent"
-    assert desk.brake.objection == "held by hand: wrong prices"
+    assert desk.brake.objection == Reason("crisis_brake", "held by hand: wrong prices")
     desk.look(1, MANY)
     assert desk.book.told == []
     desk.book.written = RELEASED
@@ -171,7 +176,48 @@ def test_one_that_holds_by_itself_can_be_held_on_to() -> None:
     desk.look(1, MANY)
     desk.book.written = Brake(NOON, "we look into it", by_hand=True)
     desk.look(300, FEW)
-    assert desk.brake.objection == "held by hand: we look into it"
+    assert desk.brake.objection == Reason("crisis_brake", "held by hand: we look into it")
+
+
+def test_while_it_was_never_read_no_machine_answers_and_afterwards_it_stays_as_it_was() -> None:
+    book, metrics = Book(), Metrics()
+    brake = CrisisBrake(lambda: book, metrics, now=lambda: NOON)
+    book.broken = True
+    for _ in range(2):
+        assert brake.objection == Reason("brake_not_read", "whether the crisis brake is held was not read yet")
+        assert brake.health().state == "unread"
+        brake.look()
+    for held in (True, False):
+        book.broken, book.written = False, Brake(NOON, "wrong prices", by_hand=True) if held else RELEASED
+        brake.look()
+        assert (brake.health().state, brake.objection is not None) == ("ok", held)
+        book.broken = True
+        brake.look()
+        assert (brake.health().state, brake.objection is not None) == ("stale", held)
+    assert b'signalbox_brake_state{state="stale"} 1.0' in metrics.render()
+
+
+def test_a_hand_is_obeyed_where_the_posts_cannot_be_counted() -> None:
+    desk = Desk()
+    desk.book.sights, desk.book.written = None, Brake(NOON, "wrong prices", by_hand=True)
+    desk.brake.look()
+    assert desk.action() == "agent"
+    desk.book.written = RELEASED
+    desk.brake.look()
+    assert (desk.action(), desk.brake.health().state) == ("auto_answer", "stale")
+
+
+def test_one_that_does_not_look_by_itself_takes_no_hold_but_obeys_and_lets_go_for_one_that_did() -> None:
+    desk = Desk(by_itself=False)
+    desk.look(1, MANY)
+    assert (desk.action(), desk.book.told) == ("auto_answer", [])
+    desk.book.written = Brake(desk.now, "40 sensitive posts")
+    desk.look(1, MANY)
+    desk.look(20, FEW)
+    assert desk.action() == "agent"
+    desk.look(10, FEW)
+    assert desk.action() == "auto_answer"
+    assert [engaged for engaged, _ in desk.book.told] == [False]
 
 
 # What is seen of the journal
@@ -275,7 +321,8 @@ def test_a_crisis_in_the_journal_takes_the_answers_from_the_machine_until_it_is_
         assert "signalbox_brake_engaged 1.0" in client.get("/metrics").text
         assert main(["brake", "--journal", journal, "--release", "it is a campaign of ours"]) == 0
         brake.look()
-        assert client.get("/readyz").json()["brake"] == {"engaged": False, "since": None, "cause": ""}
+        free = {"engaged": False, "since": None, "cause": "", "state": "ok", "by_itself": True}
+        assert client.get("/readyz").json()["brake"] == free
     assert "it is a campaign of ours" in capsys.readouterr().err
 
 
@@ -283,7 +330,8 @@ def test_a_command_holds_it_until_a_command_lets_it_go(
     serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     journal = f"sqlite:///{tmp_path / 'journal.db'}"
-    with serve(journal=journal, brake=True) as client:
+    filled(tmp_path, now=NOON, sensitive=0, same=1, weeks=0).close()
+    with serve(journal=journal) as client:
         brake = client.app.state.brake  # type: ignore[attr-defined] # what a client calls is typed as any application
         brake.look()
         assert main(["brake", "--journal", journal, "--hold", "wrong prices"]) == 0
@@ -297,7 +345,17 @@ def test_a_command_holds_it_until_a_command_lets_it_go(
         assert client.get("/readyz").json()["brake"]["engaged"] is False
 
 
-def test_a_brake_that_is_off_never_holds(serve: Serve, tmp_path: Path) -> None:
+def test_a_brake_that_is_off_does_not_take_hold_by_itself(serve: Serve, tmp_path: Path) -> None:
     filled(tmp_path, now=datetime.now(UTC), sensitive=30, same=30, weeks=0).close()
-    with serve(journal=f"sqlite:///{tmp_path / 'journal.db'}") as client:
-        assert client.get("/readyz").json()["brake"] is None
+    with serve(journal=f"sqlite:///{tmp_path / 'journal.db'}", brake=False) as client:
+        read_rules(client)
+        free = {"engaged": False, "since": None, "cause": "", "state": "ok", "by_itself": False}
+        assert client.get("/readyz").json()["brake"] == free
+        assert client.post("/v1/predict", json={"text": "thanks a lot"}).json()["decision"]["action"] == "auto_answer"
+
+
+def test_a_journal_that_nobody_has_written_to_holds_nothing_and_is_not_made_by_reading_it(tmp_path: Path) -> None:
+    file = tmp_path / "journal.db"
+    with closing(JournalBook(address_of(file))) as book:
+        assert (book.last(), book.look(NOON, BOUNDS)) == (RELEASED, ())
+        assert not file.exists()

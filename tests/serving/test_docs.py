@@ -118,7 +118,8 @@ def test_every_refusal_of_a_connection_is_in_the_manual() -> None:
 
 def test_every_code_of_a_reason_is_in_the_manual_and_on_the_page() -> None:
     codes = ROUTE_CODES | set(POLICY_CODE.findall(Path("models/policy.py").read_text(encoding="utf-8")))
-    codes |= set(POLICY_CODE.findall(Path("serving/rules.py").read_text(encoding="utf-8")))
+    for module in ("rules", "braking"):
+        codes |= set(POLICY_CODE.findall(Path(f"serving/{module}.py").read_text(encoding="utf-8")))
     codes |= {"sensitive_over_threshold", "influencer_over_threshold"}
     assert len(codes) > 15
     page = Path("serving/pages/index.html").read_text(encoding="utf-8")

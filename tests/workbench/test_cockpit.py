@@ -15,6 +15,7 @@ from serving.journal.database import Database
 from serving.journal.facets import Clusters
 from serving.journal.faults import StoreDownError
 from serving.journal.store import open_store
+from tests.serving.clients import read_rules
 from tests.serving.desks import NOON, made
 from tests.serving.journals import address_of
 from tests.workbench.conftest import Bench
@@ -29,6 +30,7 @@ SPANS = ("hour", "day", "week", "month")
 def client(bench: Bench) -> Iterator[TestClient]:
     with bench(brake=True) as client:
         sign_in(client, "Ada")
+        read_rules(client)
         yield client
 
 
@@ -69,13 +71,11 @@ def test_every_span_counts_what_was_just_decided(client: TestClient, database: D
         assert f"{intent} {sum(post.intent == intent for post in posts)} " in part(page, "intents_rows")
 
 
-def test_without_a_brake_the_page_says_that_it_is_switched_off_and_moves_nothing(bench: Bench) -> None:
-    with bench() as client:
+def test_a_server_that_does_not_look_by_itself_says_so(bench: Bench) -> None:
+    with bench(brake=False) as client:
         sign_in(client, "Ada")
-        assert "Switched off." in part(client.get(PATH).text, "brake")
-        refused = move(client, "hold")
-        assert refused.status_code == 409
-        assert "SIGNALBOX_BRAKE=true" in refused.text
+        read_rules(client)
+        assert "This server does not look for a crisis by itself" in part(client.get(PATH).text, "brake")
 
 
 # the brake by hand

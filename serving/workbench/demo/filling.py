@@ -123,6 +123,7 @@ def _pieces(feed: Feed, arrivals: Iterable[Arrival]) -> Iterator[tuple[datetime,
 def _live(past: Past, feed: Feed, since: datetime, until: datetime, watch: Watch) -> int:
     """How many posts came between two times, all of which the brake has seen as a server's would."""
     arrivals = list(feed.between(since, until))
+    past.look(since)  # before it was looked at no machine answers
     for end, piece in _pieces(feed, watch(arrivals, f"living until {until:%d %B %H:%M}", len(arrivals))):
         past.live(piece)
         past.look(min(end, until))
