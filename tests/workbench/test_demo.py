@@ -3,15 +3,18 @@
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 import pytest
+from sqlalchemy import select
 
+from data.post import Author
 from data.progress import unwatched
 from data.sources import write_labelled
 from data.splits import split, write_splits
@@ -38,10 +41,14 @@ from serving.journal.replay import replay
 from serving.journal.reviews import Review, add_review, agreement, reviews_of
 from serving.journal.rules import standing_rules
 from serving.journal.store import open_store
+from serving.journal.tables import SHADOWS
 from serving.settings import SettingsError
+from serving.workbench.cockpit.drifting import DriftWatch
 from serving.workbench.demo import proposals
 from serving.workbench.demo.feed import OUTAGE_MARK, feed_of
 from serving.workbench.demo.filling import MONTH, Filled, fill
+from serving.workbench.demo.past import CHALLENGER
+from serving.workbench.review.queues import QUEUES, next_posts
 from serving.workbench.risk.stream import read_draw, sample_of
 from tests.models.tiny_bundle import write_tiny_bundle
 from tests.serving.journals import address_of, entry
@@ -51,20 +58,24 @@ NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
 KEY = "a key of sixteen"
 POSTS = 1_200
+OTHER: Mapping[int, dict[str, object]] = MappingProxyType(
+    {3: {"route": "complex"}, 7: {"author": Author(followers=90_000)}}
+)
 Item = TypeVar("Item")
 FillIt = Callable[..., Filled]
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Labelled posts with splits, a tenth of the simple ones truly complex, which the fake does not see."""
+    """Labelled posts with splits; of the simple ones a tenth are complex, which the fake does not see, and a tenth are
+    by an author with an audience, which the guards see."""
     return write_corpus(tmp_path_factory.mktemp("corpus") / "labelled")
 
 
 def write_corpus(directory: Path) -> Path:
     directory.mkdir()
     rows = [
-        post.model_copy(update={"route": "complex"}) if post.route == "simple" and place % 40 == 3 else post
+        post.model_copy(update=OTHER.get(place % 40, {}) if post.route == "simple" else {})
         for place, post in enumerate(posts_that_prove())
     ]
     write_labelled(directory / "posts.jsonl", rows)
@@ -127,7 +138,7 @@ def test_a_month_up_to_now_is_there_and_every_page_has_something_to_show(first: 
     assert back.known == back.answers > back.followed > 0
     assert first.readings > 300
     assert database.read(agreement, NOW - MONTH, NOW)
-    assert {each.predicted for each in database.read(confusion, Filter())} > {"simple", "complex"}
+    assert {each.predicted for each in database.read(confusion, Filter())} >= {"simple", "complex"}
     assert list(database.read(lambda connection: list(corrections(connection))))
     assert len({each.cluster for each in posts}) > 50
 
@@ -176,18 +187,33 @@ def test_automatic_answers_were_drawn_from_the_first_day_and_most_of_them_read(
     assert sample_of(draw).wrong > 0
 
 
-def test_the_campaign_brings_another_mix(fill_it: FillIt, database: Database) -> None:
+def test_for_three_days_a_challenger_looked_on_and_the_queue_has_what_it_would_have_done_otherwise(
+    first: Filled, database: Database
+) -> None:
+    trial = [each for each in all_posts(database) if each.received_at >= NOW - 3 * DAY]
+    rows = database.read(lambda connection: connection.execute(select(SHADOWS)).all())
+    seen = {row.prediction_id: row for row in rows}
+    assert seen.keys() == {each.prediction_id for each in trial}
+    assert {row.model_version for row in seen.values()} == {f"{trial[0].model_version}{CHALLENGER}"}
+    queue = database.read(next_posts, QUEUES["disagreement"], "me", NOW, 1_000)
+    assert {each.action for each in queue} == {"specialist"}  # who has an audience, which the guards see
+    assert {seen[each.prediction_id].action for each in queue} >= {"auto_answer"}
+
+
+def test_the_campaign_brings_posts_of_its_own_and_the_cockpit_finds_their_drift(
+    fill_it: FillIt, database: Database, fake: Predictor
+) -> None:
     fill_it(posts=2_500)
-    posts = all_posts(database)
-    shares = [
-        sum("frost" in each.text.lower() for each in part) / len(part)
-        for part in (
-            [each for each in posts if each.received_at < NOW - 7 * DAY],
-            [each for each in posts if each.received_at > NOW - 6 * DAY],
-        )
-    ]
-    assert shares[0] == 0.0
-    assert shares[1] > 0.05
+    of_campaign = [each for each in all_posts(database) if str(each.post_id).startswith("frost-")]
+    assert len(of_campaign) > 100
+    assert min(each.received_at for each in of_campaign) > NOW - 6 * DAY
+    drift, model = DriftWatch(), versions_of(fake).model
+    database.read(drift.read_now, model, NOW)
+    database.read(drift.read_then, model, NOW, None)
+    found = drift.compare().drift
+    assert found is not None
+    assert found.told.alarm
+    assert [each.alarm for each in found.shifts if each.facet == "intent"] == [True]
 
 
 def test_versions_that_the_labelled_posts_prove_are_proposed_and_one_is_approved(
@@ -269,7 +295,7 @@ def test_labels_without_a_post_are_somebody_s_too(fill_it: FillIt, database: Dat
 
 
 def test_an_hour_brings_the_same_posts_however_it_is_asked_for() -> None:
-    feed = feed_of(posts_that_prove(), posts_per_week=2_000, campaign_from=NOW, outages=(NOW,))
+    feed = feed_of(posts_that_prove(), (), posts_per_week=2_000, campaign_from=NOW, outages=(NOW,))
     whole = list(feed.between(NOW - DAY, NOW + DAY))
     parts = [*feed.between(NOW - DAY, NOW + timedelta(minutes=7)), *feed.between(NOW + timedelta(minutes=7), NOW + DAY)]
     assert whole == parts

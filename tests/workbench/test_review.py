@@ -129,7 +129,7 @@ def test_undo_takes_back_ones_own_reading_and_brings_the_post_again(
 
 @on_both
 def test_the_page_says_how_much_more_to_read(client: TestClient, database: Database, posts: list[KeptPost]) -> None:
-    assert "Read 299 without an error to show under 1%" in client.get(PATH).text
+    assert "Read 299 without an error to show under 1 %" in client.get(PATH).text
     first, second, *_ = in_random_order(client, posts)
     read(client, first)
     assert "0 of 1 automatic answers drawn at random wrong" in client.get(f"{PATH}/progress").text

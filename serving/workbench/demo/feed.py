@@ -1,8 +1,8 @@
-"""What comes in during a demo: held-out posts of the corpus, at an invented rhythm. Owns what is invented of a post.
+"""What comes in during a demo: labelled posts at an invented rhythm. Owns what is invented of a post.
 
-Invented are when it came and was posted, who wrote it, how often it comes again with other numbers in it, a campaign
-that brings another mix and new words, and outages of which many complain in nearly the same words. Each hour is drawn
-from a seed of its own, so an hour brings the same posts whenever it is asked for.
+Invented are when it came and was posted, who wrote it, how often it comes again with other numbers in it, when a
+campaign begins that brings posts of its own, and outages of which many complain in nearly the same words. Each hour is
+drawn from a seed of its own, so an hour brings the same posts whenever it is asked for.
 """
 
 import random
@@ -36,10 +36,8 @@ _POSTED_MEDIAN_S, _POSTED_SIGMA = 50.0, 1.5
 """How long before it came a post was posted (log-normal): 3 % of them more than 15 minutes."""
 _NUMBER = re.compile(r"(?<![\w@#./:,£$€+-])(?:[1-9]\d|[1-9]\d{3,5})(?![\w./:,%-])")
 """A number that means nothing for the labels: of two, four to six digits, and no price, time or part of another."""
-CAMPAIGN_SHARE = 0.3
+CAMPAIGN_SHARE = 0.4
 """Of the posts since the campaign began."""
-CAMPAIGN_INTENTS: tuple[Intent, ...] = ("pricing_plans", "product_info", "account_access", "how_to")
-_CAMPAIGN_WORDS = (" #FrostFest", " (the FrostFest bundle)", " - frostfest", " saw it on the frostfest page")
 _OUTAGE_RATES = ((15, 5.0), (30, 3.0), (60, 1.2))
 """Until so many minutes after it began, how many complain a minute: 156 in an hour are expected."""
 _OUTAGE_TOWNS = ("Leddingham", "Harrowby", "Penlan", "Ormskirk", "Wexcombe", "Tarn Hill", "Elmsbridge")
@@ -50,7 +48,7 @@ OUTAGE_MARK = "outage"
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A post that comes in. What stands before the slash in its id is the id of the corpus, or `OUTAGE_MARK`."""
+    """A post that comes in. What stands before the slash in its id is the id of the labelled post, or `OUTAGE_MARK`."""
 
     received_at: datetime
     prediction_id: str
@@ -59,10 +57,10 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Feed:
-    """The posts that come: `usual` and `campaign` ones by route, from `campaign_from` on both, and the outages."""
+    """The posts that come: `usual` ones by route, from `campaign_from` on those of the campaign too, and outages."""
 
     usual: Mapping[Route, tuple[LabelledPost, ...]]
-    campaign: Mapping[Route, tuple[LabelledPost, ...]]
+    campaign: tuple[LabelledPost, ...]
     posts_per_week: float
     campaign_from: datetime
     outages: tuple[datetime, ...]
@@ -90,14 +88,12 @@ class Feed:
                 before_min = until_min
 
     def _chosen(self, draw: random.Random, at: datetime) -> tuple[Post, str]:
-        of_campaign = at >= self.campaign_from and draw.random() < CAMPAIGN_SHARE
-        pool = self.campaign if of_campaign else self.usual
-        route = draw.choices(list(pool), [ROUTE_SHARES[each] for each in pool])[0]
-        chosen = draw.choice(pool[route])
-        text = _other_numbers(draw, chosen.text)
-        if of_campaign and draw.random() < 0.5:
-            text += draw.choice(_CAMPAIGN_WORDS)
-        return _plain(chosen, text, _author(draw, chosen.author)), chosen.id
+        if self.campaign and at >= self.campaign_from and draw.random() < CAMPAIGN_SHARE:
+            chosen = draw.choice(self.campaign)
+        else:
+            route = draw.choices(list(self.usual), [ROUTE_SHARES[each] for each in self.usual])[0]
+            chosen = draw.choice(self.usual[route])
+        return _plain(chosen, _other_numbers(draw, chosen.text), _author(draw, chosen.author)), chosen.id
 
 
 def _plain(labelled: LabelledPost, text: str, author: Author) -> Post:
@@ -151,21 +147,19 @@ def _complaint(draw: random.Random) -> tuple[Post, str]:
 
 def feed_of(
     posts: Iterable[LabelledPost],
+    campaign: Iterable[LabelledPost],
     *,
     posts_per_week: float,
     campaign_from: datetime,
     outages: tuple[datetime, ...] = (),
 ) -> Feed:
-    """The feed that draws from those posts."""
+    """The feed that draws from those posts; where the campaign has none, it does not take place."""
     usual: defaultdict[Route, list[LabelledPost]] = defaultdict(list)
-    campaign: defaultdict[Route, list[LabelledPost]] = defaultdict(list)
     for post in posts:
         usual[post.route].append(post)
-        if post.intent in CAMPAIGN_INTENTS:
-            campaign[post.route].append(post)
     return Feed(
         usual={route: tuple(each) for route, each in usual.items()},
-        campaign={route: tuple(each) for route, each in (campaign or usual).items()},
+        campaign=tuple(campaign),
         posts_per_week=posts_per_week,
         campaign_from=campaign_from,
         outages=outages,

@@ -1,7 +1,7 @@
 """A month for the workbench to show: a journal that is the demo's own, filled up to now.
 
-Owns when what happens in it: the campaign, the outage, the rule, the readers. A journal in which anything else began is
-left as it is.
+Owns when what happens in it: the campaign, the trial, the outage, the rule, the readers. A journal in which anything
+else began is left as it is.
 """
 
 from collections import deque
@@ -34,12 +34,17 @@ from serving.workbench.thresholds.openings import CHOOSING, PROVING
 MONTH = timedelta(days=30)
 POSTS = 12_000
 """In a month: some 17 an hour, so that an hour of the day can be held against the weeks before."""
+CAMPAIGN = Path(__file__).with_name("campaign.jsonl")
+"""Written for the demo alone, and never to be trained on: what the customers of a company ask that launches a bundle
+for the winter, in other shares of intents than the corpus has and with words that it has not."""
 HELD_OUT: tuple[PartName, ...] = ("development", "temperature", "calibration")
 """The model was not trained on them, so what it gets wrong is what it gets wrong."""
 _STALE_AFTER = timedelta(days=1)
 _CAMPAIGN_AGO = timedelta(days=6)
 _RULE_AGO = timedelta(days=5)
 _OUTAGE_AGO = timedelta(hours=4)
+_TRIAL_AGO = timedelta(days=3)
+"""So long has a challenger looked on: some thousand posts, which tells enough and doubles the work for these alone."""
 _BY_THE_MINUTE = timedelta(hours=2)
 """From the beginning of an outage on, since the brake looks every few seconds on a server."""
 
@@ -58,11 +63,18 @@ class Corpus:
     """The labelled posts that a demo is made of."""
 
     splits: Splits
+    campaign: tuple[LabelledPost, ...]
+    """Those with an intent that the model knows."""
 
     @property
     def held_out(self) -> list[LabelledPost]:
         """Those that the model was not trained on."""
         return list(chain.from_iterable(map(self.splits.part, HELD_OUT)))
+
+    @property
+    def by_id(self) -> dict[str, LabelledPost]:
+        """All that come in."""
+        return {post.id: post for post in (*self.held_out, *self.campaign)}
 
     def scored(self, name: PartName, past: Past) -> Predictions:
         """The scores of a part."""
@@ -79,7 +91,8 @@ def read_corpus(directory: Path, predictor: Predictor) -> Corpus:
     """
     taxonomy = predictor.bundle.taxonomy
     posts = read_labelled(directory, taxonomy=taxonomy).posts
-    return Corpus(load_splits(directory / SPLITS_FILE, posts, taxonomy))
+    campaign = read_labelled(CAMPAIGN, taxonomy=taxonomy, keep_going=True).posts
+    return Corpus(load_splits(directory / SPLITS_FILE, posts, taxonomy), campaign)
 
 
 def find_newest(connection: Connection) -> datetime | None:
@@ -157,7 +170,7 @@ def fill(
         since = None if newest is None or fresh else max(newest + timedelta(milliseconds=1), now - MONTH)
         if since is None:
             database.write(_empty)
-        with Past(address, predictor, author_key=author_key) as past:
+        with Past(address, predictor, author_key=author_key, trial_from=now - _TRIAL_AGO) as past:
             return _fill(database, past, posts_of, since, now, posts=posts, watch=watch)
     finally:
         database.close()
@@ -167,11 +180,11 @@ def _fill(
     database: Database, past: Past, corpus: Corpus, since: datetime | None, now: datetime, *, posts: int, watch: Watch
 ) -> Filled:
     """What was added: what came after `since`, or a whole month, in which somebody forbids an answer."""
-    held_out, begin = corpus.held_out, since or now - MONTH
-    deque(watch(past.score(held_out), "judging the corpus", len(held_out)), maxlen=0)
-    labels = {post.id: post for post in held_out}
+    labels, begin = corpus.by_id, since or now - MONTH
+    deque(watch(past.score(labels.values()), "judging the corpus", len(labels)), maxlen=0)
     feed = feed_of(
-        held_out,
+        corpus.held_out,
+        corpus.campaign,
         posts_per_week=posts * (timedelta(weeks=1) / MONTH),
         campaign_from=max(begin, now - _CAMPAIGN_AGO),
         outages=((now - _OUTAGE_AGO).replace(second=0, microsecond=0),),

@@ -1,4 +1,4 @@
-"""The readers of a demo: two people who never were, and what they say of decisions by the corpus's labels.
+"""The readers of a demo: two people who never were, and what they say of decisions by the labels given with posts.
 
 Owns what is invented about them: how much they read and when, and how often they err. What they are given to read is
 what the review queue gives anybody.
@@ -38,7 +38,7 @@ READ: tuple[tuple[str, str, int], ...] = (
 CHANCE = 0.2
 """At which automatic answers are drawn from the first day on: some 400 of a month, of which some wait to be read."""
 ERRORS = 0.04
-"""The share of readings with another route than the corpus; two careful readers of real posts differ on 5 %."""
+"""The share of readings with another route than was given; two careful readers of real posts differ on 5 %."""
 OTHER_INTENTS = 0.08
 UNSURE = 0.02
 CORRECTED = 40
@@ -57,7 +57,7 @@ Labels = tuple[Route, Intent]
 
 
 def labels_of(post: KeptPost, corpus: Mapping[str, LabelledPost]) -> Labels | None:
-    """The labels of the corpus by the id that the demo gave, `None` for a post that somebody else sent."""
+    """The labels given with the post, by the id that the demo gave it, `None` for one that somebody else sent."""
     mark = (post.post_id or "").partition("/")[0]
     if mark == OUTAGE_MARK:
         return OUTAGE
@@ -115,7 +115,7 @@ def _correction(review: Review) -> Correction:
         reader=review.reader,
         route=review.route or "",
         intent=review.intent or "",
-        note="demo: by the label of the corpus",
+        note="demo: by the label that was given with the post",
         id=review.id,
         made_at=review.made_at,
     )

@@ -79,18 +79,19 @@ class Progress:
     @property
     def words(self) -> str:
         """What reading shows, in words."""
+        wanted = f"show under {100 * WANTED:.0f} %"
         if not self.read:
             return (
                 "The next automatic answer of the random order has not been read yet. "
-                f"Read {self.more} without an error to show under {WANTED:.0%}."
+                f"Read {self.more:,} without an error to {wanted}."
             )
         shown = (
-            f"{self.wrong} of {self.read} automatic answers drawn at random wrong: at most {self.bound:.1%} are, with "
-            "95 % confidence."
+            f"{self.wrong} of {self.read} automatic answers drawn at random wrong: at most {100 * self.bound:.1f} % "
+            f"are, with {100 * CONFIDENCE:.0f} % confidence."
         )
         if self.more is None:
-            return f"{shown} No number that can be read would show under {WANTED:.0%}."
-        return f"{shown} Read {self.more} more without an error to show under {WANTED:.0%}." if self.more else shown
+            return f"{shown} No number that can be read would {wanted}."
+        return f"{shown} Read {self.more:,} more without an error to {wanted}." if self.more else shown
 
 
 def read_progress(connection: Connection, reader: str, now: datetime, *, draw: Stream | None = None) -> Progress:

@@ -79,7 +79,7 @@
       return;
     }
     title.textContent = `${current.platform}, ${current.lang || "language unknown"}`;
-    byId("post-about").textContent = `received ${new Date(current.received_at).toLocaleString()}`;
+    byId("post-about").textContent = `received ${new Date(current.received_at).toISOString().slice(0, 16).replace("T", " ")} UTC`;
     byId("post-text").textContent = current.text;
     byId("post-context").textContent = current.context;
   }

@@ -62,6 +62,26 @@ def test_a_new_subject_is_found_and_its_word_named() -> None:
     assert not any(shift.alarm for shift in drift.shifts)
 
 
+def test_posts_that_come_again_do_not_hide_a_new_subject() -> None:
+    random = np.random.default_rng(47)
+    letters = list("bcdfghklmnprstvwz")
+    vocabulary = ["".join(random.choice(letters, size=6)) for _ in range(300)]
+    then = [" ".join(random.choice(vocabulary, size=8)) for _ in range(600)]
+    again = [f"{text} {number}" for number, text in enumerate(then[:400])]
+    new = [f"strike {' '.join(random.choice(vocabulary, size=7))}" for _ in range(150)]
+    told = look_for_drift(Sample(then, {}), Sample([*again, *new], {})).told
+    assert told.alarm
+    assert told.auc > 0.55
+    assert told.new[0] == "strike"
+
+
+def test_the_same_posts_again_are_no_drift() -> None:
+    texts = sample(np.random.default_rng(48), 40).texts
+    told = look_for_drift(Sample(texts, {}), Sample(texts, {})).told
+    assert told.auc == pytest.approx(0.5, abs=0.15)
+    assert not told.alarm
+
+
 def test_the_same_samples_give_the_same_answer() -> None:
     assert drift_to(new=0.1) == drift_to(new=0.1)
 

@@ -66,7 +66,7 @@ def fill_journal(address: Address, posts: int) -> None:
     predictor, now = Predictor.load(load_bundle(DEFAULT_BUNDLE)), datetime.now(UTC)
     if not fill(address, predictor, CORPUS, now=now, author_key=AUTHOR_KEY, watch=progress_bar, posts=posts).posts:
         return
-    labels = {post.id: post for post in read_corpus(CORPUS, predictor).held_out}
+    labels = read_corpus(CORPUS, predictor).by_id
     with closing(Database(address)) as database:
         database.write(read_queues, labels, versions_of(predictor), now, MORE_READINGS)
 
