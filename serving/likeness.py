@@ -82,6 +82,8 @@ class Alike:
     def find(self, shingles: Shingles) -> str | None:
         """The name of the text most like this one, the first by name of those as like; `None` where none is near."""
         names = self._names
+        if names.keys().isdisjoint(shingles):  # most texts, and sooner known than which of theirs to look up
+            return None
         found = {name for shingle in _prefix(shingles, self._threshold) if shingle in names for name in names[shingle]}
         near = [(-similarity(self._known[name], shingles), name) for name in found]
         nearest, name = min(near, default=(0.0, ""))

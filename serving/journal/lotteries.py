@@ -92,7 +92,7 @@ def automatic_answers(connection: Connection, scope: Scope) -> tuple[tuple[str, 
     """The prediction ids of the automatic answers, with when each was received in ms since 1970, in that order."""
     columns = FACETS.c["prediction_id", "at_ms"]
     found = connection.execute(select(*columns).where(*_within(scope)).order_by(columns[1], columns[0]))
-    return tuple((row[0], row[1]) for row in found)
+    return tuple((prediction_id, at_ms) for prediction_id, at_ms in found)
 
 
 def said_of_automatic_answers(connection: Connection, scope: Scope) -> dict[str, tuple[Said, ...]]:

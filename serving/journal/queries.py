@@ -316,10 +316,15 @@ def confusion(connection: Connection, wanted: Filter, of: Label = "route") -> tu
     return tuple(Cell(*row) for row in connection.execute(asked.order_by(predicted, reviewed)))
 
 
+def latency_place() -> ColumnElement[int]:
+    """The place of a post's least bound on latency, as `bin`; -1 where it is over all."""
+    bounds = ((FACETS.c.latency_ms <= bound, n) for n, bound in enumerate(LATENCY_BOUNDS_MS))
+    return case(*bounds, else_=-1).label("bin")
+
+
 def latencies(connection: Connection, wanted: Filter) -> tuple[Bin, ...]:
     """Posts by how long their request took, one bin for each bound and one for what is over all."""
-    place = case(*((FACETS.c.latency_ms <= bound, n) for n, bound in enumerate(LATENCY_BOUNDS_MS)), else_=-1)
-    asked = select(place.label("bin"), func.count()).where(*conditions(wanted)).group_by("bin")
+    asked = select(latency_place(), func.count()).where(*conditions(wanted)).group_by("bin")
     found = {row[0]: row[1] for row in connection.execute(asked)}
     bins = [Bin(bound, found.get(n, 0)) for n, bound in enumerate(LATENCY_BOUNDS_MS)]
     return (*bins, Bin(inf, found.get(-1, 0)))

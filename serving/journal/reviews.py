@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Select, Subquery, exists, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, Subquery, exists, func, select
 from ulid import ULID
 
 from data.redaction import mask_all
@@ -73,14 +73,20 @@ class Agreement:
 _COLUMNS = [REVIEWS.c[each.name] for each in fields(Review)]
 
 
+def _counts(reviews: FromClause) -> ColumnElement[bool]:
+    """What holds of a row that is a reading and was not withdrawn."""
+    back = REVIEWS.alias()
+    return (reviews.c.verdict != WITHDRAWN) & ~exists().where(back.c.withdraws == reviews.c.id)
+
+
 def standing() -> Subquery:
     """The readings that stand, as a table."""
     later = REVIEWS.alias("later")
-    newest_first = (REVIEWS.c.made_at.desc(), REVIEWS.c.id.desc())
-    place = func.row_number().over(partition_by=[REVIEWS.c.prediction_id, REVIEWS.c.reader], order_by=newest_first)
-    withdrawn = exists().where(later.c.withdraws == REVIEWS.c.id)
-    ranked = select(*_COLUMNS, place.label("place")).where(REVIEWS.c.verdict != WITHDRAWN, ~withdrawn).subquery()
-    return select(ranked).where(ranked.c.place == 1).subquery()
+    of_same = (later.c.prediction_id == REVIEWS.c.prediction_id) & (later.c.reader == REVIEWS.c.reader)
+    newer = (later.c.made_at > REVIEWS.c.made_at) | (later.c.made_at == REVIEWS.c.made_at) & (later.c.id > REVIEWS.c.id)
+    # By questions that an index answers, and no window: so whoever asks for one reader or post looks at these alone.
+    followed = exists().where(of_same, newer, _counts(later))
+    return select(*_COLUMNS).where(_counts(REVIEWS), ~followed).subquery()
 
 
 def labelled(reader: str | None = None) -> Select[tuple[str]]:

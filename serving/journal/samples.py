@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Connection, and_, case, exists, func, literal, or_, select
+from sqlalchemy import BigInteger, Connection, and_, case, exists, func, literal, or_, select, tuple_
 
 from data.taxonomy import Route
+from serving.journal.facets import time_of
 from serving.journal.filter import Filter, conditions
 from serving.journal.queries import HOUR_S, KeptPost, read_posts, select_posts, unread
 from serving.journal.reviews import labelled, standing
@@ -15,14 +17,21 @@ from serving.journal.tables import DECISIONS, FACETS, SHADOWS
 _OVER_ALL_LOTS = 2**31
 
 
-@dataclass(frozen=True, slots=True)
-class KeptText:
-    """What the model read of a post, masked, and what was done."""
+class KeptText(NamedTuple):
+    """What the model read of a post, masked, and what was done; `at_ms` is when it came, in ms since 1970 began.
+
+    A tuple, since of thousands that are looked through a few are shown.
+    """
 
     prediction_id: str
-    received_at: datetime
+    at_ms: int
     action: str
     text: str
+
+    @property
+    def received_at(self) -> datetime:
+        """The same as a time in UTC."""
+        return time_of(self.at_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +101,15 @@ def posts_by_hour(
     return {(name, at): posts for at, posts, name in connection.execute(found)}
 
 
-def kept_texts(connection: Connection, wanted: Filter, *, most: int) -> tuple[KeptText, ...]:
-    """The texts of the newest posts, the newest first."""
-    columns = (FACETS.c.prediction_id, DECISIONS.c.received_at, FACETS.c.action, DECISIONS.c.text)
+def kept_texts(
+    connection: Connection, wanted: Filter, *, most: int, before: KeptText | None = None
+) -> tuple[KeptText, ...]:
+    """The texts of the newest posts, or of those that came before one, the newest first."""
+    columns = (FACETS.c.prediction_id, FACETS.c.at_ms, FACETS.c.action, DECISIONS.c.text)
     joined = FACETS.join(DECISIONS, DECISIONS.c.prediction_id == FACETS.c.prediction_id)
     asked = select(*columns).select_from(joined).where(*conditions(wanted))
+    if before is not None:
+        place = tuple_(literal(before.at_ms, BigInteger), literal(before.prediction_id))
+        asked = asked.where(tuple_(FACETS.c.at_ms, FACETS.c.prediction_id) < place)
     found = connection.execute(asked.order_by(FACETS.c.at_ms.desc(), FACETS.c.prediction_id.desc()).limit(most))
     return tuple(KeptText(*row) for row in found)

@@ -79,12 +79,16 @@ def _prepare_sqlite(engine: Engine, begin_with: str) -> None:
 def connect(address: Address, *, readers: int = 0) -> Engine:
     """What connects to a database: one writer at a time, or, where they are asked for, so many `readers`.
 
-    A reader of SQLite takes no lock that a writer waits for, and cannot write.
+    A reader sees one state of the database, however many questions it asks. One of SQLite takes no lock that a writer
+    waits for, and cannot write.
     """
     url = make_url(address.url)
     postgresql = {name: value for name, value in _POSTGRESQL_LIMITS.items() if name not in url.query}
     limits: dict[str, Any] = {"timeout": _BUSY_S} if address.path else postgresql
-    engine = create_engine(url, hide_parameters=True, connect_args=limits, pool_size=readers or 1, max_overflow=0)
+    one_state: dict[str, Any] = {"isolation_level": "REPEATABLE READ"} if readers and not address.path else {}
+    engine = create_engine(
+        url, hide_parameters=True, connect_args=limits, pool_size=readers or 1, max_overflow=0, **one_state
+    )
     if address.path:
         _prepare_sqlite(engine, "BEGIN" if readers else "BEGIN IMMEDIATE")
     return engine

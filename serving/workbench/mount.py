@@ -57,6 +57,8 @@ class Workbench:
         with needs_group("workbench", "The workbench"):
             from serving.journal.database import open_database
             from serving.workbench.site import make_site
+
+            self._worker.keep_alone()
         self._database = open_database(self._bench.settings)
         if self._database is None:
             raise TypeError("A workbench without a journal is refused before it is loaded.")

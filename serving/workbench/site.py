@@ -5,6 +5,7 @@ from http import HTTPStatus
 from logging import getLogger
 
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -140,7 +141,7 @@ def _overview(desk: Desk, rounds: Rounds) -> Route:
             champion = desk.bench.service.lineup().champion
         except NotReadyError:
             champion = None
-        return desk.pages.show(
+        page = desk.pages.show(
             visit.request,
             "overview.html.j2",
             visit.reader,
@@ -150,6 +151,8 @@ def _overview(desk: Desk, rounds: Rounds) -> Route:
             problem=problem,
             stream=f"{COCKPIT}/stream?span={DEFAULT_SPAN}",
         )
+        page.background = BackgroundTask(rounds.prepare)
+        return page
 
     return Route(HOME, for_readers(desk, overview))
 

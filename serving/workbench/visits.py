@@ -1,6 +1,6 @@
 """A request of somebody who is signed in, and what stands between the network and a page: place, session, token."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -59,6 +59,15 @@ class Desk:
         """
         with _journal_faults():
             return await self.worker.run(lambda: self.database.read(function))
+
+    async def read_in_turns(self, steps: Generator[None, None, Found]) -> Found:
+        """What steps that ask the journal come to; whatever else is to be computed comes in between.
+
+        Raises:
+            HTTPException: 503 when the journal cannot be asked.
+        """
+        with _journal_faults():
+            return await self.worker.run_in_turns(steps)
 
     async def write(self, function: Callable[[Connection], Found]) -> Found:
         """What `function` makes of the journal; all that it writes is kept, or nothing.

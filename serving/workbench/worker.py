@@ -60,6 +60,17 @@ class Worker:
             pass
         return ended.made
 
+    @staticmethod
+    def keep_alone() -> None:
+        """Nothing; numpy and SciPy, as far as they are loaded, compute on the thread that asks them from now on.
+
+        Else their algebra would start threads of its own, which answers would have to wait for, and which wait for
+        each other on a machine that has other work (docs/decisions/0036).
+        """
+        from threadpoolctl import threadpool_limits  # comes with scikit-learn, so with the group of the pages
+
+        threadpool_limits(1)
+
     def close(self) -> None:
         """Nothing; what waits is not begun, and nothing is waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -40,12 +40,12 @@ def desk(tmp_path: Path) -> Iterator[Database]:
         yield database
 
 
-def tallied(ledger: Ledger, database: Database, now: datetime, rounds: int = 1) -> Tally:
+def tallied(ledger: Ledger, span: str, database: Database, now: datetime, rounds: int = 1) -> Tally:
     """All that a ledger has of its span after so many rounds."""
     for _ in range(rounds):
-        for steps in ledger.due(now):
+        for steps in ledger.due(SPANS[span], now):
             database.read(ledger.read, steps)
-    return figures_of(ledger.span, now, ledger.bars(now)).total
+    return figures_of(SPANS[span], now, ledger.bars(SPANS[span], now)).total
 
 
 # tallies
@@ -75,9 +75,17 @@ def test_nothing_comes_to_nothing() -> None:
 @pytest.mark.parametrize("name", ["day", "week", "month"])
 def test_a_ledger_has_all_of_its_span_at_once_and_follows_the_time(desk: Database, name: str) -> None:
     ledger = Ledger(SPANS[name])
-    assert tallied(ledger, desk, LATER).posts == 30
-    assert tallied(ledger, desk, LATER + timedelta(days=40)).posts == 0
-    assert len(ledger.bars(LATER)) == SPANS[name].bars
+    assert tallied(ledger, name, desk, LATER).posts == 30
+    assert tallied(ledger, name, desk, LATER + timedelta(days=40)).posts == 0
+    assert len(ledger.bars(SPANS[name], LATER)) == SPANS[name].bars
+
+
+def test_what_was_read_for_one_span_is_there_for_the_others_that_count_by_the_same_steps(desk: Database) -> None:
+    ledger = Ledger(SPANS["week"], SPANS["month"])
+    assert tallied(ledger, "month", desk, LATER).posts == 30
+    assert len(list(Ledger(SPANS["week"]).due(SPANS["week"], LATER))) > 2
+    assert len(list(ledger.due(SPANS["week"], LATER))) == 2, "one old piece again, and the newest"
+    assert tallied(ledger, "week", desk, LATER).posts == 30
 
 
 def test_a_ledger_sees_what_is_new_at_once_and_what_came_late_within_some_rounds(tmp_path: Path) -> None:
@@ -85,13 +93,13 @@ def test_a_ledger_sees_what_is_new_at_once_and_what_came_late_within_some_rounds
     with closing(open_store(address)) as store, closing(Database(address)) as database:
         store.write([made(1, "where is my parcel?", NOON)])
         ledger = Ledger(SPANS["day"])
-        assert tallied(ledger, database, NOON).posts == 1
+        assert tallied(ledger, "day", database, NOON).posts == 1
         store.write([made(2, "where is my parcel?", NOON + timedelta(minutes=1))])
-        assert tallied(ledger, database, NOON + timedelta(minutes=1)).posts == 2
+        assert tallied(ledger, "day", database, NOON + timedelta(minutes=1)).posts == 2
         store.write([made(3, "where is my parcel?", NOON - timedelta(hours=9))])
-        assert tallied(ledger, database, NOON + timedelta(minutes=1), rounds=30).posts == 3
+        assert tallied(ledger, "day", database, NOON + timedelta(minutes=1), rounds=30).posts == 3
         store.prune(NOON - timedelta(hours=1), most=10)
-        assert tallied(ledger, database, NOON + timedelta(minutes=1), rounds=30).posts == 2
+        assert tallied(ledger, "day", database, NOON + timedelta(minutes=1), rounds=30).posts == 2
 
 
 @given(bins=st.lists(st.integers(0, 50), min_size=13, max_size=13).filter(any), share=st.floats(0.01, 1.0))

@@ -1,9 +1,10 @@
-"""The tallies of a span of time, kept so that a round reads what is new and little else. For the pages' own thread.
+"""The tallies of spans of time, kept so that a round reads what is new and little else. For the pages' own thread.
 
 A row may come late (its database was away) and may go (its text was too old). So beside the newest steps every round
 reads one old piece again, in turn: in as many rounds as there are pieces, all is as the journal has it.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -56,51 +57,60 @@ class Bar:
 
 
 class Ledger:
-    """The tallies of one span. `due` says what to read in a round, piece by piece, and `read` reads a piece."""
+    """The tallies of spans that count by the same steps, so that what one has read is there for the others.
 
-    def __init__(self, span: Span) -> None:
-        self.span = span
+    `due` says what to read in a round, piece by piece, and `read` reads a piece.
+    """
+
+    def __init__(self, *spans: Span) -> None:
+        (self._step_s,) = {span.step_s for span in spans}
+        self._spans = spans
         self._tallies: dict[int, Tally] = {}
         self._read: set[int] = set()
-        self._turn = 0
+        self._turns: Counter[str] = Counter()
 
-    def _steps(self, now: datetime) -> range:
-        starts = self.span.starts(now)
-        step_s = self.span.step_s
-        return range(starts[0] // step_s, (starts[-1] + self.span.bar_s) // step_s)
+    def _steps(self, span: Span, now: datetime) -> range:
+        """The steps of a span up to the running one."""
+        return range(span.starts(now)[0] // self._step_s, int(now.timestamp()) // self._step_s + 1)
 
-    def due(self, now: datetime) -> Iterator[Sequence[int]]:
-        """What must be read now, each a run of steps: what was never read, the newest, and one old piece again."""
-        steps = self._steps(now)
-        running = int(now.timestamp()) // self.span.step_s
-        steps = range(steps.start, running + 1)
-        for old in self._read - set(steps):
+    def _forget(self, now: datetime) -> None:
+        """Nothing; what is older than every span is forgotten."""
+        first = min(self._steps(span, now).start for span in self._spans)
+        for old in [step for step in self._read if step < first]:
             self._read.discard(old)
             self._tallies.pop(old, None)
-        size = _PIECE_S // self.span.step_s
+
+    def due(self, span: Span, now: datetime) -> Iterator[Sequence[int]]:
+        """What must be read now, each a run of steps: what was never read, the newest, and one old piece again.
+
+        What somebody else has read until a piece is asked for is due no more.
+        """
+        self._forget(now)
+        steps, size = self._steps(span, now), _PIECE_S // self._step_s
         pieces = [steps[start : start + size] for start in range(0, len(steps), size)]
-        self._turn = (self._turn + 1) % len(pieces)
+        self._turns[span.name] = (self._turns[span.name] + 1) % len(pieces)
+        again = self._turns[span.name]
         for place, piece in enumerate(pieces):
-            if place == self._turn or not self._read.issuperset(piece):
+            if place == again or not self._read.issuperset(piece):
                 yield piece
         if len(pieces) > 1:
             yield steps[-_FRESH_STEPS:]
 
     def read(self, connection: Connection, steps: Sequence[int]) -> None:
         """Nothing; the steps are as the journal has them now."""
-        since, until = (datetime.fromtimestamp(step * self.span.step_s, UTC) for step in (steps[0], steps[-1] + 1))
-        found = tallies_by_step(connection, Filter(since=since, until=until), step_s=self.span.step_s)
+        since, until = (datetime.fromtimestamp(step * self._step_s, UTC) for step in (steps[0], steps[-1] + 1))
+        found = tallies_by_step(connection, Filter(since=since, until=until), step_s=self._step_s)
         for step in steps:
             self._tallies.pop(step, None)
         self._tallies |= found
         self._read.update(steps)
 
-    def bars(self, now: datetime) -> tuple[Bar, ...]:
-        """The bars of the span, the running one last, each with what was read of it."""
-        per_bar = self.span.bar_s // self.span.step_s
+    def bars(self, span: Span, now: datetime) -> tuple[Bar, ...]:
+        """The bars of a span, the running one last, each with what was read of it."""
+        per_bar = span.bar_s // self._step_s
         found = []
-        for start in self.span.starts(now):
-            first = start // self.span.step_s
+        for start in span.starts(now):
+            first = start // self._step_s
             steps = (self._tallies.get(step) for step in range(first, first + per_bar))
             tallies = [each for each in steps if each is not None]
             found.append(Bar(datetime.fromtimestamp(start, UTC), add_up(tallies)))

@@ -12,6 +12,7 @@ from time import perf_counter
 from urllib.parse import quote
 
 from fastapi.sse import EventSourceResponse, format_sse_event
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -83,7 +84,7 @@ class CockpitPages:
             raise HTTPException(
                 404, f"There is no span {name[:20]!r}. Wanted: one of {', '.join(SPANS)}. Choose it on the page."
             )
-        return self._desk.pages.show(
+        page = self._desk.pages.show(
             visit.request,
             "cockpit.html.j2",
             visit.reader,
@@ -92,6 +93,8 @@ class CockpitPages:
             parts=await self._rounds.parts(name),
             most_characters=MOST_CHARACTERS,
         )
+        page.background = BackgroundTask(self._rounds.prepare)
+        return page
 
     async def stream(self, request: Request) -> Response:
         """The changing parts of the page, as events: `round`, `beat`, and `full` or `ended` before it closes."""

@@ -5,6 +5,7 @@ Every piece of work is one turn of the pages' own thread, so that no page waits 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -25,7 +26,7 @@ from serving.workbench.cockpit.broadcast import RoundError
 from serving.workbench.cockpit.drifting import DriftReport, DriftWatch
 from serving.workbench.cockpit.figures import ACTIONS, Figures, figures_of
 from serving.workbench.cockpit.kept import Kept
-from serving.workbench.cockpit.ledger import SPANS, Ledger
+from serving.workbench.cockpit.ledger import SPANS, Ledger, Span
 from serving.workbench.cockpit.surges import Alike, Surges, find_alike, find_surges
 from serving.workbench.confusion.scorings import Scored, Scorings
 from serving.workbench.confusion.sources import Shelf
@@ -75,12 +76,16 @@ class Rounds:
         self._desk = desk
         self._shelf = shelf
         self._scorings = scorings
-        self._ledgers = {name: Ledger(span) for name, span in SPANS.items()}
+        self._ledgers = {
+            step_s: Ledger(*(span for span in SPANS.values() if span.step_s == step_s))
+            for step_s in {span.step_s for span in SPANS.values()}
+        }
         self._drift_watch = DriftWatch()
         self._unusual: Kept[Unusual] = Kept(self._ask(_find_unusual), SURGES_EVERY)
         self._follow_ups: Kept[FollowUps] = Kept(self._ask(_follow_ups), FOLLOW_UPS_EVERY)
         self._drift: Kept[DriftReport] = Kept(self._look_for_drift, DRIFT_EVERY)
-        self._one_at_a_time = asyncio.Lock()
+        self._one_piece_at_a_time = asyncio.Lock()
+        self._is_prepared = False
 
     def _ask(self, question: Callable[[Connection, datetime], Found]) -> Callable[[datetime], Awaitable[Found]]:
         return lambda now: self._desk.read(lambda connection: question(connection, now))
@@ -108,18 +113,34 @@ class Rounds:
         Raises:
             HTTPException: 503 when the journal cannot be asked.
         """
-        async with self._one_at_a_time:
-            now = datetime.now(UTC)
-            hour = await self._figures("hour", now)
-            figures = hour if span == "hour" else await self._figures(span, now)
-            events = await self._desk.read(partial(brake_events, most=EVENTS_SHOWN))
-            return await self._desk.worker.run(self._fill, figures, hour, events)
+        now = datetime.now(UTC)
+        hour = await self._figures(SPANS["hour"], now)
+        figures = hour if span == "hour" else await self._figures(SPANS[span], now)
+        events = await self._desk.read(partial(brake_events, most=EVENTS_SHOWN))
+        return await self._desk.worker.run(self._fill, figures, hour, events)
 
-    async def _figures(self, span: str, now: datetime) -> Figures:
-        ledger = self._ledgers[span]
-        for steps in ledger.due(now):
-            await self._desk.read(partial(ledger.read, steps=steps))
-        return await self._desk.worker.run(lambda: figures_of(ledger.span, now, ledger.bars(now)))
+    async def prepare(self) -> None:
+        """Nothing; once, every span is counted, so that who chooses one after the first page has it at once."""
+        if not self._is_prepared:
+            self._is_prepared = True
+            with suppress(HTTPException):  # the page of that span says why there is nothing
+                for span in SPANS.values():
+                    await self._count(span, datetime.now(UTC))
+
+    async def _count(self, span: Span, now: datetime) -> Ledger:
+        """The ledger of a span, after what is due in it was read; who needs the same pieces shares them."""
+        ledger = self._ledgers[span.step_s]
+        due = ledger.due(span, now)
+        while True:
+            async with self._one_piece_at_a_time:
+                steps = next(due, None)
+                if steps is None:
+                    return ledger
+                await self._desk.read(partial(ledger.read, steps=steps))
+
+    async def _figures(self, span: Span, now: datetime) -> Figures:
+        ledger = await self._count(span, now)
+        return await self._desk.worker.run(lambda: figures_of(span, now, ledger.bars(span, now)))
 
     def _fill(self, figures: Figures, hour: Figures, events: tuple[BrakeEvent, ...]) -> Mapping[str, str]:
         has_posts = bool(figures.total.posts)

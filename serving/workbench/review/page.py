@@ -17,7 +17,7 @@ from serving.journal.queries import KeptPost, find_post
 from serving.journal.reviews import add_review, last_review, withdraw_review
 from serving.journal.unmaskings import Unmasking, log_unmasking
 from serving.workbench.review.guide import read_guide
-from serving.workbench.review.queues import QUEUES, next_posts, read_agreement, read_progress
+from serving.workbench.review.queues import QUEUES, Progress, next_posts, read_agreement, read_progress
 from serving.workbench.review.readings import MAX_NOTE_CHARACTERS, check_id, review_of
 from serving.workbench.risk.stream import Stream, read_draw
 from serving.workbench.visits import Desk, Visit, for_readers
@@ -66,6 +66,11 @@ class ReviewPages:
         versions = self._desk.bench.service.lineup().champion.versions
         return read_draw(connection, versions, now, self._desk.bench.settings.journal_retention_days)
 
+    async def _read_progress(self, visit: Visit, now: datetime) -> Progress:
+        return await self._desk.read(
+            lambda each: read_progress(each, visit.reader.name, now, draw=self._draw(each, now))
+        )
+
     def _taxonomy(self) -> Taxonomy:
         return self._desk.bench.service.lineup().champion.predictor.bundle.taxonomy
 
@@ -77,12 +82,9 @@ class ReviewPages:
                 404, f"There is no queue {name[:20]!r}. Wanted: one of {', '.join(QUEUES)}. Choose again."
             )
         now = datetime.now(UTC)
-        progress, agreed, last = await self._desk.read(
-            lambda connection: (
-                read_progress(connection, visit.reader.name, now, draw=self._draw(connection, now)),
-                read_agreement(connection, now),
-                last_review(connection, visit.reader.name),
-            )
+        progress = await self._read_progress(visit, now)
+        agreed, last = await self._desk.read(
+            lambda connection: (read_agreement(connection, now), last_review(connection, visit.reader.name))
         )
         guide = self._desk.bench.settings.qa_posts / GUIDE
         intents = self._taxonomy().names
@@ -118,10 +120,7 @@ class ReviewPages:
 
     async def progress(self, visit: Visit) -> Response:
         """How far reading is, as a part of the page."""
-        now = datetime.now(UTC)
-        progress = await self._desk.read(
-            lambda each: read_progress(each, visit.reader.name, now, draw=self._draw(each, now))
-        )
+        progress = await self._read_progress(visit, datetime.now(UTC))
         return self._desk.pages.show(visit.request, "review-progress.html.j2", visit.reader, progress=progress)
 
     async def keep(self, visit: Visit) -> Response:

@@ -4,7 +4,6 @@ Only what was drawn by its lot counts. An answer that somebody read for another 
 model, is in here as one that was not drawn.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -89,16 +88,16 @@ def read_stream(connection: Connection, scope: Scope, settings: Sequence[Lottery
     """The automatic answers of a scope, which begins with or after the first of the settings."""
     answers = automatic_answers(connection, scope)
     said = said_of_automatic_answers(connection, scope)
+    ids, at_ms = zip(*answers, strict=True) if answers else ((), ())
     begins = [ms_of(each.since) for each in settings]
-    held = [settings[bisect_right(begins, at_ms) - 1] for _, at_ms in answers]
-    drawn = [lot_of(key, each.secret) < each.chance for (key, _), each in zip(answers, held, strict=True)]
+    held = [settings[place - 1] for place in np.searchsorted(begins, at_ms, side="right")]
+    drawn = [lot_of(key, each.secret) < each.chance for key, each in zip(ids, held, strict=True)]
     verdicts: list[Verdict] = [
-        verdict_of(said.get(key, ())) if is_drawn else "unread"
-        for (key, _), is_drawn in zip(answers, drawn, strict=True)
+        verdict_of(said.get(key, ())) if is_drawn else "unread" for key, is_drawn in zip(ids, drawn, strict=True)
     ]
     return Stream(
-        ids=tuple(key for key, _ in answers),
-        at_ms=np.array([at_ms for _, at_ms in answers], dtype=np.int64),
+        ids=ids,
+        at_ms=np.array(at_ms, dtype=np.int64),
         chance=np.array([each.chance for each in held], dtype=np.float64),
         drawn=np.array(drawn, dtype=np.bool_),
         verdicts=tuple(verdicts),

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from serving.errors import NotReadyError
 from serving.journal.queries import KeptPost, find_post
 from serving.journal.rules import NoWordsError, Rule, RuleKind, add_rule, draft_rule, remove_rule, rules_on_record
-from serving.workbench.rules.preview import SPANS_DAYS, Preview, preview
+from serving.workbench.rules.preview import SPANS_DAYS, Preview, preview_in_steps
 from serving.workbench.visits import Desk, Visit, for_readers, post_gone, reason_of
 
 PATH = "/qa/rules"
@@ -67,18 +67,17 @@ class RulePages:
         query, prediction_id = visit.query, visit.query.get("post", "")
         days = SPANS_DAYS.get(query.get("days", ""), 7)
 
-        def look(connection: Connection) -> tuple[KeptPost, Rule, Preview] | None:
-            post = find_post(connection, prediction_id)
-            rule = draft_rule(connection, prediction_id, kind=_kind_of(query.get("kind", "")), author=visit.reader.name)
-            return (post, rule, preview(connection, rule, days)) if post and rule else None
+        def draft(connection: Connection) -> tuple[KeptPost | None, Rule | None]:
+            kind, author = _kind_of(query.get("kind", "")), visit.reader.name
+            return find_post(connection, prediction_id), draft_rule(connection, prediction_id, kind=kind, author=author)
 
         try:
-            found = await self._desk.read(look)
+            post, rule = await self._desk.read(draft)
         except NoWordsError as error:
             raise HTTPException(422, str(error)) from None
-        if found is None:
+        if post is None or rule is None:
             raise post_gone()
-        return found
+        return post, rule, await self._desk.read_in_turns(preview_in_steps(self._desk.database, rule, days))
 
     async def offer(self, visit: Visit) -> Response:
         """The form in which a post is made into a rule, with what the rule would have done."""
