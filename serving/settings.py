@@ -135,7 +135,7 @@ class Settings(BaseSettings):
             description="Whether the crisis brake takes hold by itself, so that no machine answers while far more than "
             "usual comes in; by hand it can always be held"
         ),
-    ] = False
+    ] = True
     author_key: Annotated[
         str | None,
         Field(

@@ -4,28 +4,27 @@ The last row is the truth for all servers of a journal, but for one thing: what 
 So nothing that a server writes at the same moment can undo what somebody did.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from sqlalchemy import ColumnElement, Connection, func, insert, select
 
-from serving.brake import RELEASED, Bounds, Brake, Sight
+from serving.brake import RELEASED, Bounds, Brake, Sight, look
 from serving.journal.address import Address
 from serving.journal.database import Database
 from serving.journal.facets import ms_of
+from serving.journal.filter import Filter
 from serving.journal.reviews import masked, now
 from serving.journal.tables import BRAKE_EVENTS, FACETS
+from serving.journal.texts import first_at
 
 Event = Literal["engaged", "released"]
 BY_ITSELF = "the brake"
 MOST_CHARACTERS = 500
 """Of a reason: it stands in every answer while the brake holds."""
-WEEKS = 4
-"""How many weeks back the same hour is looked at."""
 _MOST_CLUSTERS = 5
-_WEEK = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,57 +85,49 @@ def brake_events(connection: Connection, *, most: int = 100) -> tuple[BrakeEvent
     return tuple(BrakeEvent(*row) for row in found)
 
 
+class JournalCounts:
+    """The decisions of a journal as the brake counts them (`serving.brake.Counts`), those of shadows left out."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def began(self) -> datetime | None:
+        """When the first of all came."""
+        return first_at(self._connection, Filter())
+
+    def any(self, since: datetime, until: datetime) -> bool:
+        """Whether any came."""
+        return (
+            self._connection.execute(select(FACETS.c.at_ms).where(*_between(since, until)).limit(1)).first() is not None
+        )
+
+    def sensitive(self, since: datetime, until: datetime) -> int:
+        """How many sensitive ones came."""
+        asked = select(func.count()).where(FACETS.c.route == "sensitive", *_between(since, until))
+        return self._connection.execute(asked).scalar_one()
+
+    def clusters(self, since: datetime, until: datetime, only: Collection[str] | None = None) -> Mapping[str, int]:
+        """How many came of the five largest clusters, or of `only` those."""
+        posts = func.count().label("posts")
+        wanted = FACETS.c.cluster.is_not(None) if only is None else FACETS.c.cluster.in_(only)
+        asked = select(FACETS.c.cluster, posts).where(wanted, *_between(since, until)).group_by(FACETS.c.cluster)
+        if only is None:
+            asked = asked.order_by(posts.desc()).limit(_MOST_CLUSTERS)
+        return {row[0]: row[1] for row in self._connection.execute(asked)}
+
+
 def _between(since: datetime, until: datetime) -> tuple[ColumnElement[bool], ...]:
     return FACETS.c.at_ms >= ms_of(since), FACETS.c.at_ms < ms_of(until), FACETS.c.lane.in_(("live", "canary"))
-
-
-def _sensitive(connection: Connection, since: datetime, until: datetime) -> int:
-    asked = select(func.count()).where(FACETS.c.route == "sensitive", *_between(since, until))
-    return connection.execute(asked).scalar_one()
-
-
-def _clusters(connection: Connection, since: datetime, until: datetime, *only: ColumnElement[bool]) -> dict[str, int]:
-    posts = func.count().label("posts")
-    asked = select(FACETS.c.cluster, posts).where(FACETS.c.cluster.is_not(None), *_between(since, until), *only)
-    found = connection.execute(asked.group_by(FACETS.c.cluster).order_by(posts.desc()).limit(_MOST_CLUSTERS))
-    return {row[0]: row[1] for row in found}
 
 
 def look_back(connection: Connection, at: datetime, bounds: Bounds) -> tuple[Sight, ...]:
     """What came within the window before that time, and is enough to ask whether it is usual.
 
-    Usual is the mean of the same window of the four weeks before, of those in which the journal has posts; where there
-    are none, nothing is. What came before the brake was last let go by hand is not looked at again.
+    What came before the brake was last let go by hand is not looked at again.
     """
-    since = at - bounds.window
-    for last in brake_events(connection, most=1):
-        if last.event == "released" and last.by != BY_ITSELF:
-            since = max(since, last.at)
-    came = _clusters(connection, since, at)
-    clusters = {name: posts for name, posts in came.items() if posts >= bounds.least_cluster_posts}
-    sensitive = _sensitive(connection, since, at)
-    if not clusters and sensitive < bounds.least_sensitive_posts:
-        return ()
-    weeks = _weeks_before(connection, since, at)
-    usual = _mean([_sensitive(connection, *week) for week in weeks])
-    before = [_clusters(connection, *week, FACETS.c.cluster.in_(clusters)) for week in weeks]
-    sights = [Sight("sensitive posts", sensitive, usual, bounds.least_sensitive_posts)]
-    for name, posts in clusters.items():
-        what = f"posts that say nearly the same (cluster {name})"
-        sights.append(Sight(what, posts, _mean([each.get(name, 0) for each in before]), bounds.least_cluster_posts))
-    return tuple(sights)
-
-
-def _weeks_before(connection: Connection, since: datetime, until: datetime) -> list[tuple[datetime, datetime]]:
-    """The same span of the four weeks before, of those in which there are posts."""
-    spans = [(since - week * _WEEK, until - week * _WEEK) for week in range(1, WEEKS + 1)]
-    one = select(FACETS.c.at_ms).limit(1)
-    return [span for span in spans if connection.execute(one.where(*_between(*span))).first()]
-
-
-def _mean(counts: Sequence[int]) -> float:
-    """The mean, 0 of none."""
-    return sum(counts) / max(1, len(counts))
+    last = next(iter(brake_events(connection, most=1)), None)
+    by_hand = last is not None and last.event == "released" and last.by != BY_ITSELF
+    return look(JournalCounts(connection), at, bounds, since=last.at if last and by_hand else None)
 
 
 class JournalBook:

@@ -37,17 +37,17 @@ from tests.serving.clients import Serve, read_rules
 from tests.serving.desks import NOON, made
 from tests.serving.journals import PREDICTOR, address_of
 
-MANY, FEW = Sight("sensitive posts", 40, 2.0, 10), Sight("sensitive posts", 9, 0.0, 10)
+MANY, FEW = Sight("sensitive posts", 40, 2.0, 15), Sight("sensitive posts", 14, 0.0, 15)
 
 
 @pytest.mark.parametrize(
     ("posts", "usual", "expected"),
-    [(9, 0.0, False), (10, 0.0, True), (11, 4.0, False), (16, 4.0, True), (239, 100.0, False), (240, 100.0, True)],
+    [(14, 0.0, False), (15, 0.0, True), (23, 4.0, False), (24, 4.0, True), (359, 100.0, False), (360, 100.0, True)],
 )
-def test_too_many_is_the_least_or_twice_what_is_usual_and_four_deviations(
+def test_too_many_is_the_least_or_three_times_what_is_usual_and_six_deviations(
     posts: int, usual: float, expected: bool
 ) -> None:
-    assert Sight("sensitive posts", posts, usual, 10).over is expected
+    assert Sight("sensitive posts", posts, usual, BOUNDS.most(usual, 15)).over is expected
 
 
 def test_it_takes_hold_and_says_why() -> None:
@@ -223,35 +223,45 @@ def test_one_that_does_not_look_by_itself_takes_no_hold_but_obeys_and_lets_go_fo
 # What is seen of the journal
 
 
-def filled(tmp_path: Path, *, now: datetime, sensitive: int, same: int, weeks: int) -> Database:
-    """A journal with a crisis just now, and so many weeks in which the same hour had as many sensitive posts."""
+def filled(
+    tmp_path: Path, *, now: datetime, sensitive: int, same: int, before: Sequence[int] = (), days: int = 100
+) -> Database:
+    """A journal that began so many days ago, with a crisis just now and as many sensitive posts days `before`."""
     address = address_of(tmp_path / "journal.db")
     entries = [made(n, f"where is my parcel? {n}", now - timedelta(seconds=n + 1)) for n in range(same)]
-    for week in range(weeks + 1):
-        at = now - timedelta(days=7 * week, seconds=5)
-        entries += [made(1_000 * (week + 1) + n, f"injured by {'x' * n}", at) for n in range(sensitive)]
+    entries.append(made(999_999, "the first of all", now - timedelta(days=days, seconds=60)))
+    for day in (0, *before):
+        at = now - timedelta(days=day, seconds=5)
+        entries += [made(1_000 * (day + 1) + n, f"injured by {'x' * n}", at) for n in range(sensitive)]
     with closing(open_store(address)) as store:
         store.write(entries)
     return Database(address)
 
 
 def test_a_cluster_and_a_rise_are_seen_with_what_is_usual(tmp_path: Path) -> None:
-    with closing(filled(tmp_path, now=NOON, sensitive=12, same=30, weeks=2)) as database:
+    with closing(filled(tmp_path, now=NOON, sensitive=18, same=30, before=(1, 2, 7, 14))) as database:
         sights = database.read(look_back, NOON, BOUNDS)
-    assert [(sight.posts, sight.usual, sight.over) for sight in sights] == [(12, 12.0, False), (30, 0.0, True)]
-    assert sights[0].what == "sensitive posts"
-    assert "nearly the same" in sights[1].what
-
-
-def test_a_journal_without_earlier_weeks_knows_of_nothing_usual(tmp_path: Path) -> None:
-    with closing(filled(tmp_path, now=NOON, sensitive=12, same=3, weeks=0)) as database:
-        (sight,) = database.read(look_back, NOON, BOUNDS)
-        assert (sight.posts, sight.usual, sight.over) == (12, 0.0, True)
         assert database.read(look_back, NOON + timedelta(hours=1), BOUNDS) == ()
+    # Usual is a quarter of an hour of two and a quarter; other weeks had no posts, and days do not count beside weeks.
+    seen = [(sight.posts, sight.usual, sight.over) for sight in sights]
+    assert seen == [(18, 2.0, True), (30, 0.0, True), (18, 2.0, True)]
+    assert sights[0].what == "sensitive posts"
+    assert all("nearly the same" in sight.what for sight in sights[1:])
+
+
+def test_in_its_first_week_a_journal_knows_what_is_usual_by_the_days_before(tmp_path: Path) -> None:
+    with closing(filled(tmp_path, now=NOON, sensitive=72, same=3, before=(1, 2), days=6)) as database:
+        sensitive, _ = database.read(look_back, NOON, BOUNDS)
+    assert (sensitive.posts, sensitive.usual, sensitive.most) == (72, 8.0, BOUNDS.most(8.0, 15))
+
+
+def test_on_its_first_day_a_journal_knows_of_nothing_usual_and_nothing_is_too_much(tmp_path: Path) -> None:
+    with closing(filled(tmp_path, now=NOON, sensitive=40, same=40, days=1)) as database:
+        assert database.read(look_back, NOON, BOUNDS) == ()
 
 
 def test_what_came_before_it_was_let_go_by_hand_is_not_looked_at_again(tmp_path: Path) -> None:
-    with closing(filled(tmp_path, now=NOON, sensitive=12, same=30, weeks=0)) as database:
+    with closing(filled(tmp_path, now=NOON, sensitive=20, same=30)) as database:
         database.write(tell_brake, "released", cause="we know, call 07911 123456", by="ann", at=NOON)
         assert database.read(look_back, NOON + timedelta(minutes=1), BOUNDS) == ()
         assert database.read(brake_events)[0].cause == "we know, call [phone]"
@@ -311,8 +321,8 @@ def test_a_crisis_in_the_journal_takes_the_answers_from_the_machine_until_it_is_
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     journal = f"sqlite:///{tmp_path / 'journal.db'}"
-    filled(tmp_path, now=datetime.now(UTC), sensitive=3, same=30, weeks=0).close()
-    with serve(journal=journal, brake=True) as client:
+    filled(tmp_path, now=datetime.now(UTC), sensitive=3, same=30).close()
+    with serve(journal=journal) as client:
         brake = client.app.state.brake  # type: ignore[attr-defined] # what a client calls is typed as any application
         brake.look()
         assert client.get("/readyz").json()["brake"]["engaged"] is True
@@ -330,7 +340,7 @@ def test_a_command_holds_it_until_a_command_lets_it_go(
     serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     journal = f"sqlite:///{tmp_path / 'journal.db'}"
-    filled(tmp_path, now=NOON, sensitive=0, same=1, weeks=0).close()
+    filled(tmp_path, now=NOON, sensitive=0, same=1).close()
     with serve(journal=journal) as client:
         brake = client.app.state.brake  # type: ignore[attr-defined] # what a client calls is typed as any application
         brake.look()
@@ -346,7 +356,7 @@ def test_a_command_holds_it_until_a_command_lets_it_go(
 
 
 def test_a_brake_that_is_off_does_not_take_hold_by_itself(serve: Serve, tmp_path: Path) -> None:
-    filled(tmp_path, now=datetime.now(UTC), sensitive=30, same=30, weeks=0).close()
+    filled(tmp_path, now=datetime.now(UTC), sensitive=30, same=30).close()
     with serve(journal=f"sqlite:///{tmp_path / 'journal.db'}", brake=False) as client:
         read_rules(client)
         free = {"engaged": False, "since": None, "cause": "", "state": "ok", "by_itself": False}
