@@ -43,6 +43,7 @@ from serving.observer import Accounts, Observer, record_of
 from serving.openapi import DESCRIPTION, INTERFACE_VERSION, body_of, describe, judges, responses_of
 from serving.quotas import Quotas
 from serving.requests import parse
+from serving.risk import NoRisk, RiskWatch, make_risk
 from serving.rules import Rules, make_rules
 from serving.service import PredictorLoader, Service
 from serving.settings import Settings
@@ -178,6 +179,7 @@ def _add_operator_routes(
     journal: AnyJournal,
     rules: Rules,
     brake: AnyBrake,
+    risk: RiskWatch | NoRisk,
 ) -> None:
     @app.get(
         "/v1/model",
@@ -199,7 +201,13 @@ def _add_operator_routes(
     async def readyz() -> ReadyResponse:
         """Ready once a model has answered a warm-up post, until the server drains, however the journal does."""
         service.running()
-        return ReadyResponse(status="ready", journal=journal.health(), rules=rules.health(), brake=brake.health())
+        return ReadyResponse(
+            status="ready",
+            journal=journal.health(),
+            rules=rules.health(),
+            brake=brake.health(),
+            risk=risk.health(),
+        )
 
     @app.get(
         "/metrics",
@@ -263,6 +271,7 @@ def create_app(
     enforcer = Enforcer()
     rules = make_rules(settings, metrics, enforcer, lambda: brake.objection)
     service = Service(settings, metrics, journal, rules)
+    risk = make_risk(settings, service.lineup, metrics)
     changeover = Changeover(service, settings, metrics, load_bundle)
     write = error_writer(settings.dialects)
 
@@ -272,6 +281,7 @@ def create_app(
         enforcer.start(changeover)
         rules.start()
         brake.start()
+        risk.start()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -283,6 +293,7 @@ def create_app(
         await asyncio.to_thread(service.close)
         await asyncio.to_thread(rules.close)
         await asyncio.to_thread(brake.close)
+        await asyncio.to_thread(risk.close)
         feedback.close()
         await asyncio.to_thread(journal.close, settings.journal_flush_ms / 1_000)
 
@@ -300,7 +311,7 @@ def create_app(
     )
     intake = Intake(service, settings, quotas)
     _add_predict_routes(app, intake, keys)
-    _add_operator_routes(app, service, settings, keys, metrics, journal=journal, rules=rules, brake=brake)
+    _add_operator_routes(app, service, settings, keys, metrics, journal=journal, rules=rules, brake=brake, risk=risk)
     app.state.request_models = add_dialects(
         app,
         settings.dialects,
@@ -317,6 +328,6 @@ def create_app(
     if tracer is not None:
         app.add_middleware(Tracing, tracer=tracer)  # the outermost
     app.state.service, app.state.changeover, app.state.metrics = service, changeover, metrics
-    app.state.brake, app.state.rules = brake, rules
+    app.state.brake, app.state.rules, app.state.risk = brake, rules, risk
     app.state.door = Door(service, accounts, turns, routes=judging, write=write)
     return app

@@ -170,6 +170,14 @@ class Lineup:
         return (self.champion, *(model for model in others if model is not None))
 
     @property
+    def answering(self) -> dict[Role, ServedModel]:
+        """The models that answer posts, by role."""
+        models: dict[Role, ServedModel] = {"champion": self.champion}
+        if self.challenger is not None and self.challenger.mode == "canary":
+            models["canary"] = self.challenger.model
+        return models
+
+    @property
     def versions(self) -> dict[Role, Versions]:
         """What is in service, by role."""
         versions: dict[Role, Versions] = {"champion": self.champion.versions}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from math import nan
 from typing import Literal, get_args
 
 from prometheus_client import (
@@ -27,6 +28,8 @@ from serving.wire import (
     JournalAnswer,
     JournalState,
     PostCounts,
+    RiskAnswer,
+    RiskState,
     Role,
     RulesAnswer,
     RulesState,
@@ -38,6 +41,7 @@ SERVING_STAGES: tuple[ServingStage, ...] = ("queue", *STAGES)
 ConnectionCode = Literal["bad_http", "head_timeout", "head_too_large", "too_many_connections"]
 Change = Literal["reload", "promote", "rollback", "retire", "policy"]
 CHANGES: tuple[Change, ...] = get_args(Change)
+ANSWERING_ROLES: tuple[Role, ...] = ("champion", "canary")
 UNMATCHED = "unmatched"
 """The one route label of all paths that are not ours: a scanner must not make a series for each."""
 
@@ -57,14 +61,17 @@ class Family:
     meaning: str
 
 
-def _watch_state(gauge: Gauge, states: Iterable[str], ask: Callable[[], str]) -> None:
-    """Nothing; of the states the gauge is 1 for the one that is answered whenever it is asked for."""
+def _watch_state(gauge: Gauge, states: Iterable[str], ask: Callable[[], str], *labels: str) -> None:
+    """Nothing; of the states the gauge is 1 for the one that is answered whenever it is asked for.
+
+    The state is its last label, after these.
+    """
 
     def is_in(state: str) -> Callable[[], float]:
         return lambda: ask() == state
 
     for state in states:
-        gauge.labels(state).set_function(is_in(state))
+        gauge.labels(*labels, state).set_function(is_in(state))
 
 
 class Metrics:
@@ -144,6 +151,12 @@ class Metrics:
         )
         self._brake_engaged = self._gauge("brake_engaged", "1 while the crisis brake holds and no machine answers")
         self._brake_state = self._gauge("brake_state", "1 for the state that the crisis brake is in", "state")
+        self._risk_state = self._gauge(
+            "risk_state", "1 for the state of the watch over a model's promise, by role of the model", "role", "state"
+        )
+        self._risk_e_value = self._gauge(
+            "risk_e_value", "Capital of the bets against a model's promise, NaN where there is none", "role"
+        )
         self._rules_state = self._gauge("rules_state", "1 for the state that the must-not-answer rules are in", "state")
         self._rules = self._gauge("rules", "Must-not-answer rules known")
         self._challenger_posts = self._counters(
@@ -263,6 +276,19 @@ class Metrics:
         """Reads whether the brake holds, and its state, whenever it is asked for."""
         self._brake_engaged.set_function(lambda: health().engaged)
         _watch_state(self._brake_state, get_args(BrakeState), lambda: health().state)
+
+    def watch_risk(self, ask: Callable[[Role], RiskAnswer | None]) -> None:
+        """Reads what is known of the promise of each role that answers whenever it is asked for."""
+
+        def state_of(role: Role) -> Callable[[], str]:
+            return lambda: found.state if (found := ask(role)) else ""
+
+        def e_value_of(role: Role) -> Callable[[], float]:
+            return lambda: found.e_value if (found := ask(role)) and found.e_value is not None else nan
+
+        for role in ANSWERING_ROLES:
+            _watch_state(self._risk_state, get_args(RiskState), state_of(role), role)
+            self._risk_e_value.labels(role).set_function(e_value_of(role))
 
     def watch_rules(self, health: Callable[[], RulesAnswer]) -> None:
         """Reads the state of the rules whenever it is asked for."""

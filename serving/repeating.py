@@ -3,13 +3,19 @@
 from collections.abc import Callable
 from threading import Event, Thread
 
+from serving.cores import step_back
+
 
 class Repeated:
-    """Calls `function`, which must not raise, at once and then every so many seconds, from `start` to `close`."""
+    """Calls `function`, which must not raise, at once and then every so many seconds, from `start` to `close`.
 
-    def __init__(self, function: Callable[[], None], *, every_s: float, name: str) -> None:
+    With a `niceness` its thread lets those of a lower one run first.
+    """
+
+    def __init__(self, function: Callable[[], None], *, every_s: float, name: str, niceness: int | None = None) -> None:
         self._function = function
         self._every_s = every_s
+        self._niceness = niceness
         self._closing = Event()
         self._thread = Thread(target=self._run, name=name, daemon=True)
 
@@ -24,6 +30,8 @@ class Repeated:
             self._thread.join()
 
     def _run(self) -> None:
+        if self._niceness is not None:
+            step_back(self._niceness)
         self._function()
         while not self._closing.wait(self._every_s):
             self._function()

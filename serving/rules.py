@@ -227,8 +227,8 @@ def make_rules(
     enforced: list[str | None] = [None]
 
     def read() -> "tuple[Rule, ...]":
-        if address.path and not address.path.exists():
-            return ()  # the journal's thread makes it; who has no journal has no rules
+        if not address.begun:
+            return ()
         from serving.journal.policies import active_id, active_policy
         from serving.journal.rules import standing_rules
 

@@ -303,12 +303,32 @@ class BrakeAnswer(_Answer):
     by_itself: bool = Field(description="Whether this server looks for a crisis by itself, as SIGNALBOX_BRAKE says")
 
 
+RiskState = Literal["off", "unread", "nothing", "quiet", "alarm", "stale"]
+
+
+class RiskAnswer(_Answer):
+    """What automatic answers that were drawn by lot and read say of a policy's promise. No answer depends on it."""
+
+    state: RiskState = Field(
+        description="`alarm` where more are wrong than promised; `quiet` where nothing shows it; `nothing` while no "
+        "drawn answer was read; `off` where nobody is drawn or nothing is promised; `unread` before it was looked at; "
+        "`stale` while it cannot be, and there was no alarm"
+    )
+    e_value: float | None = Field(
+        description="Capital of the bets against the promise, which is expected not to grow while it holds"
+    )
+    alarm_at: float | None = Field(description="The capital at which it is an alarm")
+
+
 class ReadyResponse(HealthResponse):
     """A model answers."""
 
     journal: JournalAnswer
     rules: RulesAnswer
     brake: BrakeAnswer | None = Field(description="`null` without a journal")
+    risk: dict[Role, RiskAnswer] | None = Field(
+        description="Of each model that answers, by role, what the risk monitor says; `null` without a journal"
+    )
 
 
 EXAMPLE_FEEDBACK: dict[str, Any] = {

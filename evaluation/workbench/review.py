@@ -3,20 +3,18 @@
 A bound on the share of wrong automatic answers can come from random reading alone. So the draw is kept apart from all
 other reasons to read a post: an automatic answer is drawn or not by a number that its id and a secret word alone
 decide, the same at every call, on every machine and in every tab. Each is drawn independently, with the chance that
-is set; what `evaluation.workbench.monitor` needs is therefore known for every answer, read or not.
+is set; what `models.promise` needs is therefore known for every answer, read or not.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from typing import TypeVar
 
 from evaluation.certificates import trials_without, upper_bound
 from evaluation.selection import Chosen, Reason
+from models.promise import lot_of
 
 Member = TypeVar("Member")
-_LOT_BYTES = 6
-"""Of the hash: 48 bits, which a float holds exactly, so that no lot is rounded up to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +63,6 @@ def size_sample(wrong: int, read: int, *, wanted: float, confidence: float = 0.9
 def chance_to_draw(reads: int, answers: int) -> float:
     """The chance at which `reads` of so many automatic answers are expected to be drawn, 0 to 1."""
     return min(1.0, reads / answers) if answers else 1.0
-
-
-def lot_of(prediction_id: str, secret: str) -> float:
-    """The lot of an answer, from 0 to under 1, alike for all; it is drawn where this is under the chance to be drawn.
-
-    From the SHA-256 of both, so nobody who does not know `secret` can tell which answers will be read.
-    """
-    digest = sha256(f"{secret}:{prediction_id}".encode()).digest()
-    return int.from_bytes(digest[:_LOT_BYTES], "big") / 256.0**_LOT_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,11 @@ class Address:
     path: Path | None
     """The file of SQLite, `None` for PostgreSQL."""
 
+    @property
+    def begun(self) -> bool:
+        """False while there is no file: the journal's own thread makes it, and nobody can have written into it."""
+        return self.path is None or self.path.exists()
+
 
 def _refuse(problem: str) -> SettingsError:
     return SettingsError(

@@ -134,21 +134,16 @@ class JournalBook:
     """The journal as the brake's book (`serving.braking.BrakeBook`)."""
 
     def __init__(self, address: Address) -> None:
-        self._file = address.path
+        self._address = address
         self._database = Database(address)
-
-    @property
-    def _begun(self) -> bool:
-        """False while there is no file: the journal's own thread makes it, and nobody has held or sent anything."""
-        return self._file is None or self._file.exists()
 
     def last(self) -> Brake:
         """The brake as it was written last."""
-        return self._database.read(standing_brake) if self._begun else RELEASED
+        return self._database.read(standing_brake) if self._address.begun else RELEASED
 
     def look(self, at: datetime, bounds: Bounds) -> Sequence[Sight]:
         """What came of late."""
-        return self._database.read(look_back, at, bounds) if self._begun else ()
+        return self._database.read(look_back, at, bounds) if self._address.begun else ()
 
     def tell(self, brake: Brake, at: datetime) -> None:
         """Nothing; the brake is written."""

@@ -152,6 +152,7 @@ def test_a_server_without_a_journal_says_so_and_writes_nothing(
             "journal": {"state": "off", "buffered": 0, "dropped": 0},
             "rules": {"state": "off", "rules": 0},
             "brake": None,
+            "risk": None,
         }
         assert metrics_of(client)["stateoff"] == 1
     assert not list(tmp_path.iterdir())

@@ -26,6 +26,7 @@ from serving.journal.address import Address
 from serving.journal.brake import brake_events
 from serving.journal.corrections import corrections
 from serving.journal.database import Database
+from serving.journal.draws import read_draw, sample_of
 from serving.journal.filter import Filter
 from serving.journal.policies import policy_versions
 from serving.journal.queries import (
@@ -49,7 +50,6 @@ from serving.workbench.demo.feed import OUTAGE_MARK, feed_of
 from serving.workbench.demo.filling import MONTH, Filled, fill
 from serving.workbench.demo.past import CHALLENGER
 from serving.workbench.review.queues import QUEUES, next_posts
-from serving.workbench.risk.stream import read_draw, sample_of
 from tests.models.tiny_bundle import write_tiny_bundle
 from tests.serving.journals import address_of, entry
 from tests.workbench.proving import posts_that_prove

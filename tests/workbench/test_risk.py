@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from evaluation.workbench.review import lot_of
 from models.policy import RiskBudget
+from models.promise import lot_of
 from serving.journal.database import Database
+from serving.journal.draws import Stream, Verdict, read_stream, scopes_of, verdict_of
 from serving.journal.lotteries import Lottery, Said, Scope, lotteries, set_lottery
 from serving.journal.reviews import Review, add_review, new_id
 from serving.journal.store import open_store
 from serving.wire import Versions
 from serving.workbench.risk.charts import capital, interval
 from serving.workbench.risk.state import State, state_of
-from serving.workbench.risk.stream import Stream, Verdict, read_stream, scopes_of, verdict_of
 from tests.serving.desks import made
 from tests.serving.journals import address_of
 from tests.workbench.signing import token_for

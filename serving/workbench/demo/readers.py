@@ -15,6 +15,7 @@ from ulid import ULID
 from data.post import LabelledPost
 from data.taxonomy import Intent, Route
 from serving.journal.corrections import Correction, add_correction
+from serving.journal.draws import read_draw
 from serving.journal.filter import Filter
 from serving.journal.queries import KeptPost, next_to_read
 from serving.journal.reviews import Review, add_review
@@ -23,7 +24,6 @@ from serving.journal.tables import LOTTERIES
 from serving.wire import Versions
 from serving.workbench.demo.feed import OUTAGE, OUTAGE_MARK
 from serving.workbench.review.queues import AUTOMATIC, QUEUES, next_posts
-from serving.workbench.risk.stream import read_draw
 
 FIRST, SECOND = "demo-ada", "demo-ben"
 READ: tuple[tuple[str, str, int], ...] = (

@@ -13,13 +13,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from data.taxonomy import ROUTES, Taxonomy
+from serving.journal.draws import Stream, read_draw
 from serving.journal.queries import KeptPost, find_post
 from serving.journal.reviews import add_review, last_review, withdraw_review
 from serving.journal.unmaskings import Unmasking, log_unmasking
 from serving.workbench.review.guide import read_guide
 from serving.workbench.review.queues import QUEUES, Progress, next_posts, read_agreement, read_progress
 from serving.workbench.review.readings import MAX_NOTE_CHARACTERS, check_id, review_of
-from serving.workbench.risk.stream import Stream, read_draw
 from serving.workbench.visits import Desk, Visit, for_readers
 
 PATH = "/qa/review"

@@ -12,12 +12,12 @@ from data.taxonomy import ROUTES
 from evaluation.certificates import trials_without, upper_bound
 from evaluation.selection import Reason
 from evaluation.workbench.review import Mix, by_turns
+from serving.journal.draws import Stream, sample_of, unread_by
 from serving.journal.filter import Filter
 from serving.journal.queries import KeptPost, Order, find_posts, next_to_read
 from serving.journal.reviews import Agreement, agreement, readings_of
 from serving.journal.samples import next_by_turns, next_disagreements, read_sample
 from serving.workbench.review.spikes import find_hours
-from serving.workbench.risk.stream import Stream, sample_of, unread_by
 
 AUTOMATIC = ("auto_answer", "no_reply")
 SPAN = timedelta(days=30)

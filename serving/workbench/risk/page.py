@@ -12,10 +12,10 @@ from starlette.routing import Route
 
 from evaluation.workbench.review import chance_to_draw
 from serving.engine import ServedModel
+from serving.journal.draws import read_stream, scopes_of
 from serving.journal.lotteries import Lottery, Scope, lotteries, set_lottery
 from serving.workbench.risk.charts import capital, interval
 from serving.workbench.risk.state import State, state_of
-from serving.workbench.risk.stream import read_stream, scopes_of
 from serving.workbench.visits import Desk, Visit, for_readers
 
 PATH = "/qa/risk"

@@ -7,9 +7,10 @@ from typing import Literal
 import numpy as np
 
 from evaluation.predictions import BoolArray
-from evaluation.workbench.monitor import RiskSequence, Watch, answers_to_alarm, risk_sequence, watch
+from evaluation.workbench.monitor import RiskSequence, answers_to_alarm, risk_sequence
 from models.policy import RiskBudget
-from serving.workbench.risk.stream import Stream
+from models.promise import Watch, watch
+from serving.journal.draws import Stream
 
 TWICE = 2.0
 """How many times the promise the page takes for what-if: over it a promise is plainly broken, under it hardly."""

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from evaluation.predictions import BoolArray
-from evaluation.workbench.monitor import answers_to_alarm, risk_sequence, watch
+from evaluation.workbench.monitor import answers_to_alarm, risk_sequence
 from models.calibration import FloatArray
+from models.promise import watch
 
 STREAMS = 1_000
 Stream = tuple[BoolArray, BoolArray, FloatArray]

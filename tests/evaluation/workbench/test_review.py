@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
-from evaluation.workbench.review import Candidate, Mix, arrange, chance_to_draw, lot_of, size_sample
+from evaluation.workbench.review import Candidate, Mix, arrange, chance_to_draw, size_sample
+from models.promise import lot_of
 
 candidates = st.lists(
     st.builds(

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from sqlalchemy import Connection
 
-from evaluation.predictions import BoolArray, IntArray
-from evaluation.workbench.review import lot_of
 from models.calibration import FloatArray
+from models.promise import BoolArray, lot_of
 from serving.journal.facets import ms_of
 from serving.journal.lotteries import Lottery, Said, Scope, automatic_answers, lotteries, said_of_automatic_answers
 from serving.journal.samples import Sample
@@ -29,7 +29,7 @@ class Stream:
     """Automatic answers in the order in which they came, `[n]` each. Of those not drawn the verdict is `unread`."""
 
     ids: tuple[str, ...]
-    at_ms: IntArray
+    at_ms: npt.NDArray[np.int64]
     chance: FloatArray
     drawn: BoolArray
     verdicts: tuple[Verdict, ...]
