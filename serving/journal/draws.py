@@ -122,3 +122,21 @@ def read_draw(connection: Connection, versions: Versions, now: datetime, retenti
     settings = lotteries(connection)
     scopes = scopes_of(settings, versions, now, retention_days)
     return read_stream(connection, scopes[0], settings) if scopes else None
+
+
+def read_draws(connection: Connection, models: Iterable[Versions], now: datetime, retention_days: int) -> Stream | None:
+    """The watched answers of several models in one order, to be read by people; a figure is of one model alone."""
+    found = [read_draw(connection, versions, now, retention_days) for versions in models]
+    streams = [stream for stream in found if stream is not None]
+    if not streams:
+        return None
+    order = np.argsort(np.concatenate([stream.at_ms for stream in streams]), kind="stable")
+    ids, verdicts = ([each for stream in streams for each in getattr(stream, name)] for name in ("ids", "verdicts"))
+    return Stream(
+        ids=tuple(ids[place] for place in order),
+        at_ms=np.concatenate([stream.at_ms for stream in streams])[order],
+        chance=np.concatenate([stream.chance for stream in streams])[order],
+        drawn=np.concatenate([stream.drawn for stream in streams])[order],
+        verdicts=tuple(verdicts[place] for place in order),
+        said={key: said for stream in streams for key, said in stream.said.items()},
+    )

@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,12 @@ from serving.journal.draws import Stream, Verdict, read_stream, scopes_of, verdi
 from serving.journal.lotteries import Lottery, Said, Scope, lotteries, set_lottery
 from serving.journal.reviews import Review, add_review, new_id
 from serving.journal.store import open_store
+from serving.lineup import Challenger, Tally
+from serving.metrics import Metrics
 from serving.wire import Versions
 from serving.workbench.risk.charts import capital, interval
 from serving.workbench.risk.state import State, state_of
+from tests.serving.clients import service_of
 from tests.serving.desks import made
 from tests.serving.journals import address_of
 from tests.workbench.signing import token_for
@@ -285,3 +289,54 @@ def test_a_reading_in_the_queue_moves_the_watch_on(client: TestClient, database:
     page = text_of(client.get(PATH))
     assert "the watch stands at 2 of 3 answers" in page
     assert "No alarm" in page
+
+
+# a canary
+
+
+CANARY = VERSIONS.model_copy(update={"model": "2026.12.01+canary"})
+
+
+def try_canary(client: TestClient) -> None:
+    """Nothing; a canary answers beside the champion."""
+    service = service_of(client)
+    lineup = service.lineup()
+    model = replace(lineup.champion, versions=CANARY)
+    service.change(lineup.trying(Challenger(model, "canary", 0.1, Tally(Metrics()))))
+
+
+def give_canary(directory: Path, answers: int, since: datetime) -> None:
+    """Nothing; the canary has given so many automatic answers, from place 500 on."""
+    entries = [
+        made(500 + place, "where is my parcel", since + timedelta(minutes=1 + place)) for place in range(answers)
+    ]
+    its = [replace(each, answer=each.answer.model_copy(update={"versions": CANARY}), lane="canary") for each in entries]
+    with closing(open_store(address_of(directory / "journal.db"))) as store:
+        store.write(its)
+
+
+def test_a_canary_has_a_watch_of_its_own_beside_the_champion_s(
+    client: TestClient, database: Database, tmp_path: Path
+) -> None:
+    begun = database.write(set_lottery, chance=1.0, by="ann").since
+    give(tmp_path, 10, begun)
+    give_canary(tmp_path, 30, begun)
+    for place in range(9):
+        read(database, place, "simple")
+    assert "Whose promise" not in client.get(PATH).text
+    assert client.get(PATH, params={"of": "canary"}).status_code == 404
+    try_canary(client)
+    assert queued(client)[:2] == [key_of(500), key_of(501)]
+    assert key_of(9) in queued(client)
+    for place in range(500, 530):
+        read(database, place, "sensitive" if place % 2 else "simple")
+    champion, canary = (text_of(client.get(PATH, params={"of": of})) for of in ("champion", "canary"))
+    assert "10, of which 9 were read: 0 wrong" in champion
+    assert "Risk of the canary" in canary
+    assert "30, of which 30 were read: 15 wrong" in canary
+    assert "Alarm: the promise is broken" in canary
+    assert CANARY.model in canary
+    state = text_of(client.get(f"{PATH}/state"))
+    assert "No alarm: 0 of 9" in state
+    assert "The canary: Alarm:" in state
+    assert client.get(PATH, params={"of": "shadow"}).status_code == 404

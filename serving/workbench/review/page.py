@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from data.taxonomy import ROUTES, Taxonomy
-from serving.journal.draws import Stream, read_draw
+from serving.journal.draws import Stream, read_draw, read_draws
 from serving.journal.queries import KeptPost, find_post
 from serving.journal.reviews import add_review, last_review, withdraw_review
 from serving.journal.unmaskings import Unmasking, log_unmasking
@@ -71,6 +71,11 @@ class ReviewPages:
             lambda each: read_progress(each, visit.reader.name, now, draw=self._draw(each, now))
         )
 
+    def _drawn(self, connection: Connection, now: datetime) -> Stream | None:
+        """Likewise of all models that answer: a canary's answers are to be read, too."""
+        models = [model.versions for model in self._desk.bench.service.lineup().answering.values()]
+        return read_draws(connection, models, now, self._desk.bench.settings.journal_retention_days)
+
     def _taxonomy(self) -> Taxonomy:
         return self._desk.bench.service.lineup().champion.predictor.bundle.taxonomy
 
@@ -112,7 +117,7 @@ class ReviewPages:
             )
 
         def read(connection: Connection) -> tuple[KeptPost, ...]:
-            draw = self._draw(connection, now) if queue.by_lot else None
+            draw = self._drawn(connection, now) if queue.by_lot else None
             return next_posts(connection, queue, visit.reader.name, now, MOST, draw=draw)
 
         posts = await self._desk.read(read)

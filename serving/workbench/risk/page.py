@@ -14,6 +14,7 @@ from evaluation.workbench.review import chance_to_draw
 from serving.engine import ServedModel
 from serving.journal.draws import read_stream, scopes_of
 from serving.journal.lotteries import Lottery, Scope, lotteries, set_lottery
+from serving.wire import Role
 from serving.workbench.risk.charts import capital, interval
 from serving.workbench.risk.state import State, state_of
 from serving.workbench.visits import Desk, Visit, for_readers
@@ -41,13 +42,13 @@ class Monitor:
     before: Watched | None
 
 
-def read_monitor(connection: Connection, champion: ServedModel, now: datetime, retention_days: int) -> Monitor:
-    """What is known of the promise of the model in service."""
+def read_monitor(connection: Connection, model: ServedModel, now: datetime, retention_days: int) -> Monitor:
+    """What is known of the promise of a model that answers."""
     settings = lotteries(connection)
-    scopes = scopes_of(settings, champion.versions, now, retention_days)
+    scopes = scopes_of(settings, model.versions, now, retention_days)
     if scopes is None:
         return Monitor((), None, None)
-    budget, chance = champion.predictor.policy.budget, settings[-1].chance
+    budget, chance = model.predictor.policy.budget, settings[-1].chance
 
     def watched(scope: Scope) -> Watched:
         stream = read_stream(connection, scope, settings)
@@ -72,15 +73,25 @@ class RiskPages:
             Route(f"{PATH}/chances", readers(self.set_chance), methods=["POST"]),
         ]
 
-    async def _monitor(self) -> tuple[ServedModel, Monitor]:
-        champion = self._desk.bench.service.lineup().champion
+    @property
+    def _models(self) -> dict[Role, ServedModel]:
+        return self._desk.bench.service.lineup().answering
+
+    async def _monitor(self, model: ServedModel) -> Monitor:
         days = self._desk.bench.settings.journal_retention_days
-        read = partial(read_monitor, champion=champion, now=datetime.now(UTC), retention_days=days)
-        return champion, await self._desk.read(read)
+        read = partial(read_monitor, model=model, now=datetime.now(UTC), retention_days=days)
+        return await self._desk.read(read)
 
     async def show(self, visit: Visit) -> Response:
-        """The page."""
-        champion, monitor = await self._monitor()
+        """The page: the watch over the champion, or over the canary where there is one."""
+        models, asked = self._models, visit.query.get("of", "champion")
+        of = next((role for role in models if role == asked), None)
+        if of is None:
+            raise HTTPException(
+                404, f"No {asked[:20]!r} answers now. Wanted: one of {', '.join(models)}. Choose it on the page."
+            )
+        model = models[of]
+        monitor = await self._monitor(model)
         state = monitor.now.state if monitor.now else None
         pace = state.answers_a_day if state else 0.0
         charts = [chart for chart in (capital(state), interval(state)) if chart] if state else []
@@ -88,8 +99,9 @@ class RiskPages:
             visit.request,
             "risk.html.j2",
             visit.reader,
-            versions=champion.versions,
-            budget=champion.predictor.policy.budget,
+            versions=model.versions,
+            models=models,
+            of=of,
             monitor=monitor,
             state=state,
             charts=charts,
@@ -99,10 +111,10 @@ class RiskPages:
         )
 
     async def state(self, visit: Visit) -> Response:
-        """Alarm or none in a sentence, as a part of the overview."""
-        _, monitor = await self._monitor()
-        state = monitor.now.state if monitor.now else None
-        return self._desk.pages.show(visit.request, "risk-state.html.j2", visit.reader, state=state)
+        """Alarm or none in a sentence for each model that answers, as a part of the overview."""
+        monitors = {role: await self._monitor(model) for role, model in self._models.items()}
+        states = {role: monitor.now.state if monitor.now else None for role, monitor in monitors.items()}
+        return self._desk.pages.show(visit.request, "risk-state.html.j2", visit.reader, states=states)
 
     async def set_chance(self, visit: Visit) -> Response:
         """Draws automatic answers at another chance from now on."""
