@@ -10,9 +10,10 @@ import pytest
 from httpx2 import Client, ConnectError
 
 from models.policy import Policy, Thresholds
-from serving.__main__ import SCOPES, main
+from serving.__main__ import main
 from serving.auth import Keys, KeysFile, Scope
 from serving.check import failures
+from serving.commands.keys import SCOPES
 from serving.errors import KeyRefusedError
 from serving.settings import Settings, variable
 from tests.models.tiny_bundle import GOLDEN_POSTS, write_tiny_bundle

@@ -20,7 +20,8 @@ from data.sources import write_labelled
 from data.splits import split, write_splits
 from models.policy import RiskBudget
 from models.predictor import Predictor
-from serving.__main__ import DONE, MISUSE, main
+from serving.__main__ import main
+from serving.commands.verbs import DONE, MISUSE
 from serving.engine import versions_of
 from serving.journal.address import Address
 from serving.journal.brake import brake_events
