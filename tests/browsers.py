@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:  # the environment that proves serving light has no playwright
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 QUIET = (
     "--no-sandbox",
@@ -20,6 +22,21 @@ QUIET = (
 """What keeps a browser from talking to anybody but the pages it is given."""
 BROWSER_START_MS = 240_000
 """It takes two seconds to start; on a machine that trains a model beside it, a minute was seen."""
+
+
+every_width = pytest.mark.parametrize("width", [390, 1280])
+every_scheme = pytest.mark.parametrize("scheme", ["light", "dark"])
+_NIGHT = "rgb(20, 23, 26)"
+"""The ground of our files' pages by night."""
+
+
+def show(page: "Page", width: int, scheme: str) -> None:
+    """Nothing; the page is shown on a screen of that width by day or night, fits it, and has the ground of the time."""
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.set_viewport_size({"width": width, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    ground = str(page.evaluate("getComputedStyle(document.documentElement).backgroundColor"))
+    assert (ground == _NIGHT) == (scheme == "dark")
 
 
 class NoBrowserError(RuntimeError):

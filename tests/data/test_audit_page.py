@@ -14,6 +14,7 @@ from data.audit.suspects import Kind, Suspect, Verdicts
 from data.duplicates import near_duplicates
 from data.post import LabelledPost
 from data.sources import write_labelled
+from tests.browsers import every_scheme, every_width, show
 from tests.data.strategies import labelled
 from tests.data.test_commands import run
 
@@ -163,14 +164,10 @@ def test_agreement_without_a_page_is_misuse_and_writes_nothing(
     assert "--agreement stands on the page alone: got no --html" in told
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@every_width
+@every_scheme
 def test_the_page_fits_phones_and_desks_by_day_and_night(opened: "Page", width: int, scheme: str) -> None:
-    opened.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    opened.set_viewport_size({"width": width, "height": 844})
-    assert opened.evaluate("document.documentElement.scrollWidth") == width
-    ground = str(opened.evaluate("getComputedStyle(document.documentElement).backgroundColor"))
-    assert (ground == "rgb(20, 23, 26)") == (scheme == "dark")
+    show(opened, width, scheme)
 
 
 def test_a_hostile_text_is_shown_as_text(opened: "Page") -> None:

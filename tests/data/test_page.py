@@ -11,6 +11,7 @@ from data.checks import Code, check
 from data.page import MAX_FINDINGS_SHOWN, MEANINGS, write_page
 from data.post import LabelledPost
 from data.sources import read_labelled, write_labelled
+from tests.browsers import every_scheme, every_width, show
 from tests.data.strategies import labelled
 from tests.data.test_commands import run
 
@@ -86,14 +87,10 @@ def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert str(tmp_path / "p.jsonl") in (tmp_path / "check.html").read_text()
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@every_width
+@every_scheme
 def test_the_page_fits_phones_and_desks_by_day_and_night(opened: "Page", width: int, scheme: str) -> None:
-    opened.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    opened.set_viewport_size({"width": width, "height": 844})
-    assert opened.evaluate("document.documentElement.scrollWidth") == width
-    ground = str(opened.evaluate("getComputedStyle(document.documentElement).backgroundColor"))
-    assert (ground == "rgb(20, 23, 26)") == (scheme == "dark")
+    show(opened, width, scheme)
 
 
 def test_a_hostile_text_is_shown_as_text_and_findings_open(opened: "Page") -> None:

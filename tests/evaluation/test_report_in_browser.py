@@ -9,6 +9,7 @@ import pytest
 
 from evaluation.predictions import predict_posts
 from evaluation.report.page import Origin, write_report
+from tests.browsers import every_scheme, every_width, show
 from tests.evaluation.populations import labelled_post, labelled_posts, predictor
 from tests.fakes import BOLD_POLICY
 
@@ -146,14 +147,10 @@ def test_both_diagrams_are_drawn(page: "Page") -> None:
         assert page.locator(f"#plot-{name} .scatterlayer .trace").count() == curves
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@every_width
+@every_scheme
 def test_the_page_fits_phones_and_desks_by_day_and_night(page: "Page", width: int, scheme: str) -> None:
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    page.set_viewport_size({"width": width, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth") == width
-    ground = str(page.evaluate("getComputedStyle(document.documentElement).backgroundColor"))
-    assert (ground == "rgb(20, 23, 26)") == (scheme == "dark")
+    show(page, width, scheme)
     page.click(_cell(page, "sensitive", "simple"))
     box = page.locator("#panel").bounding_box()
     assert box is not None
