@@ -1,35 +1,57 @@
 """What a network in training makes of the development part: the figures that stop it and choose its weights."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from data.progress import Watch, unwatched
 from data.taxonomy import ROUTES
 from evaluation.metrics import accuracy, macro_f1
 from training.examples import Encoder, Example
+from training.network import Network
 
 _POSTS_AT_A_TIME = 64
 Logits = np.ndarray[Any, np.dtype[np.float32]]
+Vectors = Logits
 
 
 @torch.no_grad()
-def predict_logits(network: nn.Module, encoder: Encoder, examples: Sequence[Example]) -> tuple[Logits, Logits]:
-    """The route logits `[n, 4]` and the intent logits `[n, k]` of the examples, one or more, their authors seen."""
-    network.eval()
+def _ask(
+    ask: Callable[[Tensor, Tensor, Tensor], Sequence[Tensor]],
+    encoder: Encoder,
+    examples: Sequence[Example],
+    watch: Watch,
+) -> list[Logits]:
+    """Each of the answers of `ask`, in the order of the examples, one or more, their authors seen."""
     lengths = encoder.lengths(examples)
     order = sorted(range(len(examples)), key=lambda place: lengths[place])
     said = []
-    for start in range(0, len(order), _POSTS_AT_A_TIME):
+    starts = range(0, len(order), _POSTS_AT_A_TIME)
+    for start in watch(starts, "reading", len(starts)):
         places = order[start : start + _POSTS_AT_A_TIME]
         batch = encoder.batch([examples[place].full for place in places], [(0, 0)] * len(places))
-        said.append(network(batch.input_ids, batch.attention_mask, batch.token_type_ids))
+        said.append(ask(batch.input_ids, batch.attention_mask, batch.token_type_ids))
     back = np.argsort(order)
-    routes, intents = (torch.cat(logits).numpy()[back] for logits in zip(*said, strict=True))
+    return [torch.cat(answers).numpy()[back] for answers in zip(*said, strict=True)]
+
+
+def predict_logits(network: nn.Module, encoder: Encoder, examples: Sequence[Example]) -> tuple[Logits, Logits]:
+    """The route logits `[n, 4]` and the intent logits `[n, k]` of the examples, one or more, their authors seen."""
+    routes, intents = _ask(network.eval(), encoder, examples, unwatched)
     return routes, intents
+
+
+def pool_examples(
+    network: Network, encoder: Encoder, examples: Sequence[Example], *, watch: Watch = unwatched
+) -> Vectors:
+    """The vectors `[n, d]` that the heads of `network` would read of the examples, one or more, without dropout."""
+    network.eval()
+    (rows,) = _ask(lambda *inputs: (network.pool(*inputs),), encoder, examples, watch)
+    return rows
 
 
 def measure(network: nn.Module, encoder: Encoder, examples: Sequence[Example], *, routed: bool) -> dict[str, float]:

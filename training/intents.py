@@ -21,7 +21,7 @@ from data.progress import Watch, unwatched
 from data.rendering import Rendered
 from data.taxonomy import Intent
 from evaluation.metrics import accuracy, macro_f1
-from training.development import Logits, predict_logits
+from training.development import Logits, pool_examples, predict_logits
 from training.encoder import find_encoder
 from training.errors import RecipeError, TextsError
 from training.examples import Encoder, Example
@@ -34,7 +34,6 @@ Part = Literal["train", "development", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
 HELD_OUT: tuple[Part, ...] = ("development", "test")
 LOGITS_FILE, FIGURES_FILE = "logits.npz", "figures.json"
-_EMBEDDED_AT_ONCE = 64
 _NOWHERE = -1
 """The place of a text that has none of the intents."""
 
@@ -207,7 +206,6 @@ def train_intents(
     return figures
 
 
-@torch.no_grad()
 def embed(recipe: Recipe, task: Task, out: Path, *, watch: Watch = unwatched) -> dict[str, Any]:
     """Where the pretrained encoder lies, and the shape of what `out` then holds.
 
@@ -217,15 +215,8 @@ def embed(recipe: Recipe, task: Task, out: Path, *, watch: Watch = unwatched) ->
         EncoderError: when the weights are nowhere.
     """
     home = find_encoder(recipe.encoder)
-    network, encoder = build_network(home, 1, dropout=0.0, seed=0).eval(), read_encoder(recipe, home)
-    examples = _examples(task, task.texts)
-    starts = range(0, len(examples), _EMBEDDED_AT_ONCE)
-    rows = []
-    for start in watch(starts, "embedding", len(starts)):
-        chosen = examples[start : start + _EMBEDDED_AT_ONCE]
-        batch = encoder.batch([each.full for each in chosen], [(0, 0)] * len(chosen))
-        rows.append(network.pool(batch.input_ids, batch.attention_mask, batch.token_type_ids))
-    pooled = torch.cat(rows).numpy()
+    network = build_network(home, 1, dropout=0.0, seed=0)
+    pooled = pool_examples(network, read_encoder(recipe, home), _examples(task, task.texts), watch=watch)
     scratch = out.with_name(f"{out.name}.partial")
     with scratch.open("wb") as file:
         np.save(file, pooled)

@@ -22,6 +22,7 @@ from training.finetune import BEST_FILE, CHECKPOINT_EVERY_S, Member, Run, Watche
 from training.history import Follower, TellEpoch, untold
 from training.network import build_network
 from training.objectives import Objective, distillation_loss, label_loss
+from training.probe import start_heads
 from training.processes import work_side_by_side
 from training.ranks import ALONE, Ranks
 from training.recipe import MAX_MEMBERS, Recipe
@@ -93,6 +94,8 @@ class MemberWork:
         encoder = read_encoder(self.recipe, self.encoder_directory)
         start = self.recipe.seed  # all start alike
         network = build_network(self.encoder_directory, self.intents, dropout=settings.dropout, seed=start)
+        if settings.heads == "probe":
+            start_heads(network, encoder, self.examples, routed=settings.trains_routes)
         seed = self.recipe.seed * MAX_MEMBERS + self.number
         return Run(
             settings,

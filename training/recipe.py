@@ -86,6 +86,8 @@ class FinetuneRecipe(_Value):
     bf16: bool = True
     vocabulary: Literal["trained", "frozen"] = "trained"
     """Frozen, the vectors of its words, half of a small encoder, need no gradient, no step and no average."""
+    heads: Literal["drawn", "probe"] = "drawn"
+    """Where the heads start: at random, or as a logistic regression on the pretrained encoder has them."""
     class_weights: ClassWeights = "none"
     """What an error on a post of each route weighs: all the same, each route as much as any other, or as given."""
     r_drop: Annotated[float, Field(ge=0.0)] = 0.0

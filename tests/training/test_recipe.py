@@ -78,6 +78,7 @@ recipes = st.builds(
         noise=shares,
         bf16=st.booleans(),
         vocabulary=st.sampled_from(["trained", "frozen"]),
+        heads=st.sampled_from(["drawn", "probe"]),
         class_weights=st.sampled_from(["none", "balanced"]) | st.dictionaries(st.sampled_from(ROUTES), positive),
         r_drop=shares,
     ),
