@@ -18,6 +18,7 @@ from models.bundle import DEFAULT_BUNDLE, MODEL_FILE, BundleError, load_bundle
 from training.errors import TrainingError
 from training.experiments.commands import EXPERIMENTS
 from training.intent_command import INTENTS, add_intents, run_intents
+from training.memory import bound_caches
 from training.promotion.commands import (
     LEDGER_EXAMPLES,
     PROMOTE_EXAMPLES,
@@ -343,6 +344,7 @@ _WORK: dict[str, Callable[[argparse.Namespace], dict[str, object] | None]] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 0 done, 1 the gate refuses, 2 misuse or bad input."""
     arguments = _parser().parse_args(argv)
+    bound_caches()
     try:
         answer = _WORK[arguments.verb](arguments)
     except (MissingGroupError, SourceError, SplitsError, BundleError, MarksError, TrainingError) as error:

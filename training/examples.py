@@ -48,6 +48,26 @@ class Batch:
     share: float = 1.0
 
 
+def split_batch(batch: Batch, tokens: int) -> list[Batch]:
+    """The batch in pieces of at most so many tokens, padding among them, or of one post; each with its own share."""
+    posts, length = batch.input_ids.shape
+    at_once = max(1, tokens // length)
+    pieces = []
+    for start in range(0, posts, at_once):
+        rows = slice(start, min(start + at_once, posts))
+        pieces.append(
+            Batch(
+                input_ids=batch.input_ids[rows],
+                attention_mask=batch.attention_mask[rows],
+                token_type_ids=batch.token_type_ids[rows],
+                routes=batch.routes[rows],
+                intents=batch.intents[rows],
+                share=batch.share * (rows.stop - rows.start) / posts,
+            )
+        )
+    return pieces
+
+
 def make_example(post: LabelledPost, taxonomy: Taxonomy) -> Example:
     """The example of one post. The author of an influencer's post is never dropped: the label may rest on it.
 

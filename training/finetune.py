@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from data.progress import Watch
 from training.development import measure
 from training.errors import DivergedError, WorkLostError
-from training.examples import Batch, Encoder, Example, order_batches, training_pair
+from training.examples import Batch, Encoder, Example, order_batches, split_batch, training_pair
 from training.history import Epoch, write_history
 from training.network import Network
 from training.objectives import Objective, r_drop_loss, twice
@@ -30,6 +30,8 @@ from training.recipe import FinetuneRecipe
 CHECKPOINT_FILE = "checkpoint.pt"
 BEST_FILE = "best.pt"
 CHECKPOINT_EVERY_S = 60.0
+_TOKENS_AT_ONCE = 1_024
+"""Longer batches go through the network in pieces: what their gradients need is most of what a training holds."""
 _SEED_STRIDE = 1_000_003
 """A prime larger than any number of steps: no two (seed, step) pairs share a seed."""
 _RANK_STRIDE, _SEEDS = 2**57, 2**63
@@ -147,13 +149,8 @@ class Run:
         own = self.ranks.rank * _RANK_STRIDE  # other dropout for other posts
         torch.manual_seed((self.seed * _SEED_STRIDE + self.progress.step + own) % _SEEDS)
         self.network.train()
-        batch = twice(batch) if self.settings.r_drop else batch
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.settings.bf16):
-            route, intent = self.network(batch.input_ids, batch.attention_mask, batch.token_type_ids)
-        loss = self.objective(route.float(), intent.float(), batch) * batch.share
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        told = loss.detach()
+        told = torch.stack([self._learn_from(piece) for piece in split_batch(batch, _TOKENS_AT_ONCE)]).sum()
         self.ranks.add_up([told, *(each.grad for each in self.network.parameters() if each.grad is not None)])
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_norm)
         self.optimizer.step()
@@ -161,6 +158,15 @@ class Run:
         self.average.update_parameters(self.network)
         self.progress.step += 1
         self.progress.epoch_loss += told.item()
+
+    def _learn_from(self, piece: Batch) -> Tensor:
+        """What a piece of a batch lost, by its share; its gradient is added to what the pieces before it left."""
+        piece = twice(piece) if self.settings.r_drop else piece
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.settings.bf16):
+            route, intent = self.network(piece.input_ids, piece.attention_mask, piece.token_type_ids)
+        loss = self.objective(route.float(), intent.float(), piece) * piece.share
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return loss.detach()
 
     def close_epoch(self, development: Sequence[Example], best: Path) -> None:
         """Measures the averaged weights and keeps them where they are the best so far, or nothing can tell."""

@@ -1,5 +1,7 @@
 """Everything tiny, made once a session: posts, an encoder, a recipe, trained weights, graphs and a whole run."""
 
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +77,19 @@ def recipe(tmp_path_factory: pytest.TempPathFactory, encoder: Path, splits: Spli
         ),
         budget=RiskBudget(leak_sensitive=0.4, leak_influencer=0.6, wrong=0.6, confidence=0.9),
     )
+
+
+@pytest.fixture
+def still(recipe: Recipe, encoder: Path, tmp_path: Path) -> Recipe:
+    """The tiny recipe without any dropout, whose masks differ by rank; the last batch of an epoch has a post fewer."""
+    shutil.copytree(encoder, tmp_path / "encoder")
+    config = json.loads((encoder / "config.json").read_text(encoding="utf-8"))
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (tmp_path / "encoder" / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    changes = {"members": 1, "epochs": 2, "batch_posts": 9, "dropout": 0.0, "bf16": False}
+    place = recipe.encoder.model_copy(update={"directory": str(tmp_path / "encoder")})
+    settings = recipe.finetune.model_copy(update=changes)
+    return recipe.model_copy(update={"encoder": place, "finetune": settings})
 
 
 @pytest.fixture(scope="session")

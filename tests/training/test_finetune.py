@@ -1,5 +1,6 @@
 """Fine-tuning: it learns, stops early, and ends with the same weights however often it was cut off."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,11 @@ class Watcher:
                     raise CutOffError
                 self.steps += 1
             yield item
+
+
+def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    """How far two networks are apart: the length of the difference of all weights."""
+    return math.sqrt(sum(float((one[name].double() - other[name].double()).square().sum()) for name in one))
 
 
 def with_settings(recipe: Recipe, **changes: object) -> Recipe:
@@ -192,6 +198,21 @@ def test_a_frozen_vocabulary_stays_as_it_was_pretrained_and_all_else_learns(
     with pytest.raises(CutOffError):
         finetune(frozen, encoder, *few, tmp_path / "cut", watch=Watcher(4), checkpoint_every_s=0.0)
     assert same(read_weights(finetune(frozen, encoder, *few, tmp_path / "cut").weights), whole)
+
+
+def test_a_batch_in_pieces_teaches_what_it_teaches_whole(
+    still: Recipe, few: tuple[list[LabelledPost], list[LabelledPost]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, settings = (
+        Path(str(still.encoder.directory)),
+        still.finetune.model_copy(update={"epochs": 1, "r_drop": 0.5}),
+    )
+    short = still.model_copy(update={"finetune": settings})
+    start = build_network(encoder, len(BUILT_IN.names), dropout=0.0, seed=short.seed).state_dict()
+    whole = read_weights(finetune(short, encoder, *few, tmp_path / "whole").weights)
+    monkeypatch.setattr("training.finetune._TOKENS_AT_ONCE", 1)
+    apart = read_weights(finetune(short, encoder, *few, tmp_path / "apart").weights)
+    assert distance(whole, apart) < 0.01 * distance(whole, start)
 
 
 def test_another_seed_ends_with_other_weights(

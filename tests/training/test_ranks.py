@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from hypothesis import strategies as st
 from data.splits import Splits
 from data.taxonomy import BUILT_IN
 from models.bundle import load_bundle
-from tests.training.test_finetune import read_weights, with_settings
+from tests.training.test_finetune import distance, read_weights, with_settings
 from training.errors import WorkLostError
 from training.finetune import CHECKPOINT_FILE
 from training.history import read_history
@@ -96,23 +95,6 @@ def test_ranks_that_were_not_started_by_torchrun_are_refused(monkeypatch: pytest
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(WorkLostError, match=r"did not find the others: .* Start it by torchrun"), joined_ranks():
         pass
-
-
-@pytest.fixture
-def still(recipe: Recipe, encoder: Path, tmp_path: Path) -> Recipe:
-    """The tiny recipe without any dropout, whose masks differ by rank; the last batch of an epoch has a post fewer."""
-    shutil.copytree(encoder, tmp_path / "encoder")
-    config = json.loads((encoder / "config.json").read_text(encoding="utf-8"))
-    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    (tmp_path / "encoder" / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    changed = with_settings(recipe, members=1, epochs=2, batch_posts=9, dropout=0.0, bf16=False)
-    place = recipe.encoder.model_copy(update={"directory": str(tmp_path / "encoder")})
-    return changed.model_copy(update={"encoder": place})
-
-
-def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
-    """How far two networks are apart: the length of the difference of all weights."""
-    return math.sqrt(sum(float((one[name].double() - other[name].double()).square().sum()) for name in one))
 
 
 def free_port() -> int:
