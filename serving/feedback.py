@@ -79,7 +79,7 @@ class Feedback:
         """
         database = self._database()
         from serving.journal.corrections import Correction, add_correction
-        from serving.journal.rules import NoWordsError, add_rule
+        from serving.journal.rules import NoWordsError, RuleWish, add_rule
 
         correction = Correction(sent.prediction_id, reader, sent.route, sent.intent, sent.note)
 
@@ -87,7 +87,7 @@ class Feedback:
             if not add_correction(connection, correction):
                 raise PredictionUnknownError(sent.prediction_id)
             kind = sent.must_not_answer
-            return kind and add_rule(connection, sent.prediction_id, kind=kind, author=reader, reason=sent.note)
+            return kind and add_rule(connection, RuleWish(sent.prediction_id, kind, reader, sent.note))
 
         try:
             rule = database.write(write)

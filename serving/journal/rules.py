@@ -33,6 +33,17 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleWish:
+    """That posts like that of a prediction be answered by no machine: by whom, why, and since when (by default now)."""
+
+    prediction_id: str
+    kind: RuleKind
+    author: str
+    reason: str = ""
+    made_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Removal:
     """Who took a rule away, why and when."""
 
@@ -58,50 +69,44 @@ class NoWordsError(ValueError):
     """A post that says nothing by which others could be known."""
 
 
-def draft_rule(
-    connection: Connection,
-    prediction_id: str,
-    *,
-    kind: RuleKind,
-    author: str,
-    reason: str = "",
-    at: datetime | None = None,
-) -> Rule | None:
-    """The rule that would forbid to answer posts like that of a prediction, for the model that judged it; not kept.
+def draft_rule(connection: Connection, wish: RuleWish) -> Rule | None:
+    """The rule that is wished for, of the model that judged the post; not kept.
 
-    `at` is when it was made, by default now. `None` where the prediction is not in the journal.
+    `None` where the prediction is not in the journal.
 
     Raises:
         NoWordsError: when its post has no words.
     """
-    asked = select(DECISIONS.c.text, DECISIONS.c.model_version).where(DECISIONS.c.prediction_id == prediction_id)
-    found = connection.execute(asked).first()
+    columns = DECISIONS.c["text", "model_version"]
+    found = connection.execute(select(*columns).where(DECISIONS.c.prediction_id == wish.prediction_id)).first()
     if found is None:
         return None
-    words = words_of(found[0])
+    text, model_version = found
+    words = words_of(text)
     if not words:
         raise NoWordsError(
-            f"No rule was made: the post of prediction {prediction_id} has no words beside masks and mentions. Wanted: "
-            "a post by whose words others can be known. Give its label alone."
+            f"No rule was made: the post of prediction {wish.prediction_id} has no words beside masks and mentions. "
+            "Wanted: a post by whose words others can be known. Give its label alone."
         )
-    return Rule(new_id(), kind, words, found[1], prediction_id, author, masked(reason), at or now())
+    return Rule(
+        id=new_id(),
+        kind=wish.kind,
+        words=words,
+        model_version=model_version,
+        prediction_id=wish.prediction_id,
+        author=wish.author,
+        reason=masked(wish.reason),
+        made_at=wish.made_at or now(),
+    )
 
 
-def add_rule(
-    connection: Connection,
-    prediction_id: str,
-    *,
-    kind: RuleKind,
-    author: str,
-    reason: str = "",
-    at: datetime | None = None,
-) -> Rule | None:
+def add_rule(connection: Connection, wish: RuleWish) -> Rule | None:
     """The rule of `draft_rule`, which holds from now on; `None` where the prediction is not in the journal.
 
     Raises:
         NoWordsError: when its post has no words.
     """
-    rule = draft_rule(connection, prediction_id, kind=kind, author=author, reason=reason, at=at)
+    rule = draft_rule(connection, wish)
     if rule is not None:
         connection.execute(insert(RULES), {each.name: getattr(rule, each.name) for each in fields(Rule)})
     return rule

@@ -16,7 +16,7 @@ from models.policy import Reason, withheld
 from serving.journal.database import Database
 from serving.journal.faults import StoreDownError
 from serving.journal.replay import replay
-from serving.journal.rules import NoWordsError, Rule, add_rule, remove_rule, standing_rules
+from serving.journal.rules import NoWordsError, Rule, RuleWish, add_rule, remove_rule, standing_rules
 from serving.journal.store import open_store
 from serving.metrics import Metrics
 from serving.rules import NoRules, ReadRules, RuleBook
@@ -152,14 +152,14 @@ def desk(tmp_path: Path) -> Iterator[Database]:
 
 
 def test_a_rule_keeps_the_words_of_its_post_and_comes_back(desk: Database) -> None:
-    added = desk.write(add_rule, f"{0:026d}", kind="near", author="ann", reason="call 07911 123456")
+    added = desk.write(add_rule, RuleWish(f"{0:026d}", "near", "ann", "call 07911 123456"))
     assert added is not None
     assert (added.words, added.model_version, added.reason) == (f"{PARCEL} 0", MODEL, "call [phone]")
     assert desk.read(standing_rules) == (added,)
 
 
 def test_a_rule_is_removed_once_and_stays_on_record(desk: Database) -> None:
-    added = desk.write(add_rule, f"{0:026d}", kind="exact", author="ann")
+    added = desk.write(add_rule, RuleWish(f"{0:026d}", "exact", "ann"))
     assert added is not None
     assert [desk.write(remove_rule, added.id, by="bob") for _ in range(2)] == [True, False]
     assert not desk.write(remove_rule, "no such", by="bob")
@@ -168,8 +168,8 @@ def test_a_rule_is_removed_once_and_stays_on_record(desk: Database) -> None:
 
 def test_a_post_without_words_makes_no_rule_and_an_unknown_one_neither(desk: Database) -> None:
     with pytest.raises(NoWordsError):
-        desk.write(add_rule, f"{1:026d}", kind="exact", author="ann")
-    assert desk.write(add_rule, f"{9:026d}", kind="exact", author="ann") is None
+        desk.write(add_rule, RuleWish(f"{1:026d}", "exact", "ann"))
+    assert desk.write(add_rule, RuleWish(f"{9:026d}", "exact", "ann")) is None
 
 
 def test_a_decision_that_a_rule_made_is_made_again_byte_for_byte() -> None:
@@ -193,7 +193,7 @@ def test_a_rule_survives_a_restart(serve: Serve, tmp_path: Path) -> None:
     with closing(open_store(address_of(tmp_path / "journal.db"))) as store:
         store.write([made(0, PARCEL, NOON)])
     with closing(Database(address_of(tmp_path / "journal.db"))) as database:
-        database.write(add_rule, f"{0:026d}", kind="exact", author="ann")
+        database.write(add_rule, RuleWish(f"{0:026d}", "exact", "ann"))
     for _ in range(2):
         with serve(journal=journal) as client:
             answer = client.post("/v1/predict", json={"text": PARCEL}).json()["decision"]

@@ -19,7 +19,7 @@ from serving.journal.draws import read_draw
 from serving.journal.filter import Filter
 from serving.journal.queries import KeptPost, next_to_read
 from serving.journal.reviews import Review, add_review
-from serving.journal.rules import add_rule
+from serving.journal.rules import RuleWish, add_rule
 from serving.journal.tables import LOTTERIES
 from serving.wire import Versions
 from serving.workbench.demo.feed import OUTAGE, OUTAGE_MARK
@@ -132,6 +132,6 @@ def forbid_one(connection: Connection, corpus: Mapping[str, LabelledPost], now: 
         review = Review(post.prediction_id, FIRST, "label", *labels, made_at=made_at)
         add_review(connection, review)
         add_correction(connection, _correction(review))
-        reason = "a machine must not answer this"
-        return add_rule(connection, post.prediction_id, kind="near", author=FIRST, reason=reason, at=now) is not None
+        wish = RuleWish(post.prediction_id, "near", FIRST, "a machine must not answer this", now)
+        return add_rule(connection, wish) is not None
     return False

@@ -10,7 +10,16 @@ from starlette.routing import Route
 
 from serving.errors import NotReadyError
 from serving.journal.queries import KeptPost, find_post
-from serving.journal.rules import NoWordsError, Rule, RuleKind, add_rule, draft_rule, remove_rule, rules_on_record
+from serving.journal.rules import (
+    NoWordsError,
+    Rule,
+    RuleKind,
+    RuleWish,
+    add_rule,
+    draft_rule,
+    remove_rule,
+    rules_on_record,
+)
 from serving.workbench.rules.preview import SPANS_DAYS, Preview, preview_in_steps
 from serving.workbench.visits import Desk, Visit, for_readers, post_gone, reason_of
 
@@ -68,8 +77,8 @@ class RulePages:
         days = SPANS_DAYS.get(query.get("days", ""), 7)
 
         def draft(connection: Connection) -> tuple[KeptPost | None, Rule | None]:
-            kind, author = _kind_of(query.get("kind", "")), visit.reader.name
-            return find_post(connection, prediction_id), draft_rule(connection, prediction_id, kind=kind, author=author)
+            wish = RuleWish(prediction_id, _kind_of(query.get("kind", "")), visit.reader.name)
+            return find_post(connection, prediction_id), draft_rule(connection, wish)
 
         try:
             post, rule = await self._desk.read(draft)
@@ -106,7 +115,7 @@ class RulePages:
 
         def write(connection: Connection) -> Rule | None:
             kind = _kind_of(form.get("kind", ""))
-            return add_rule(connection, form.get("post", ""), kind=kind, author=visit.reader.name, reason=reason)
+            return add_rule(connection, RuleWish(form.get("post", ""), kind, visit.reader.name, reason))
 
         try:
             rule = await self._desk.write(write)
