@@ -1,12 +1,14 @@
-"""How a long piece of work is watched: work takes a `Watch`, a command gives it bars, everybody else nothing."""
+"""How a long piece of work is watched: it takes a `Watch` and a `Say`, which a command shows, and nobody else."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
 from data.dependencies import needs_group
 
 Item = TypeVar("Item")
+Say = Callable[[str], None]
+"""Is told in a sentence what is being done."""
 
 
 class Watch(Protocol):

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from data.post import LabelledPost
-from data.progress import progress_bar
+from data.progress import Say, progress_bar
 from data.sources import read_labelled, read_posts
 from data.splits import PARTS, load_splits
 from data.taxonomy import Taxonomy
@@ -30,7 +30,6 @@ from models.predictor import Predictor
 
 CORPUS = Path("data/corpus")
 ALL = "all"
-Say = Callable[[str], None]
 """Shows people a text."""
 Load = Callable[[Path, Policy | None], Predictor]
 """The predictor of a bundle directory; the policy, where given, replaces the bundle's own."""

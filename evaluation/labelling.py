@@ -14,13 +14,13 @@ import numpy as np
 
 from data.output import whole_file
 from data.post import Post
-from data.progress import progress_bar
+from data.progress import Say, progress_bar
 from data.redaction import redact
 from data.rendering import render
 from data.sources import read_posts
 from data.spreadsheet import guarded, guarded_id
 from data.taxonomy import ROUTES
-from evaluation.commands import Answer, Load, Say, UsageError
+from evaluation.commands import Answer, Load, UsageError
 from evaluation.selection import Chosen, choose, margins, stand_ins
 from models.calibration import FloatArray
 from models.predictor import Predictor

@@ -1,11 +1,11 @@
 """What `python -m training run` does: a bundle, a part of the work of one, or what would be done."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from data.progress import progress_bar
+from data.progress import Say, progress_bar
 from training.pipeline import assist_run, make_bundle
 from training.plan import plan_run, render_plan
 from training.ranks import Ranks, joined_ranks
@@ -14,7 +14,6 @@ from training.tracking.port import untracked
 from training.tracking.run import MlflowTracker
 from training.tracking.store import tracking_uri
 
-Say = Callable[[str], None]
 Measured = Sequence[tuple[Path, str | None]]
 
 

@@ -4,9 +4,7 @@ A run has a directory of its own, named by recipe and data, so that a run that w
 on; the bundle is written at the very end, or not at all.
 """
 
-import hashlib
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -16,15 +14,10 @@ from typing import Any
 import torch
 
 from data.fingerprint import fingerprint
-from data.progress import Watch, unwatched
-from data.rendering import RENDERING_VERSION
-from data.sources import read_labelled, read_taxonomy
-from data.splits import PARTS, Splits, load_splits
-from data.taxonomy import BUILT_IN
-from evaluation.report.page import Origin, write_report
+from data.progress import Say, Watch, unwatched
+from data.splits import PARTS, Splits
 from evaluation.summary import Summary, summarise
 from models.bundle import (
-    MANIFEST_FILE,
     Bundle,
     BundleParts,
     Manifest,
@@ -37,29 +30,23 @@ from training.baseline import Baseline, train_baseline
 from training.candidates import Candidate, Proven, measure_candidate, prove
 from training.card import render_card
 from training.encoder import find_encoder
-from training.environment import git_commit, installed, machine
-from training.errors import ExportError, PromotionError, RecipeError, TrainingError
+from training.environment import git_commit
+from training.errors import ExportError
 from training.export import difference, export_fp32
-from training.figures import learning_curve
 from training.gates import Comparison, compare
 from training.golden import record_golden
-from training.history import Epoch
 from training.members import Finetuned, assist, finetune
 from training.network import load_network
 from training.outside import read_outside, score_outside
-from training.promotion.installation import Places, manifest_of
 from training.quantize import EXCLUSIONS, quantize_int8
 from training.ranks import ALONE, Ranks
 from training.recipe import Recipe, recipe_toml
-from training.teachers import find_teachers
-from training.tracking.port import DIRECTORY, Track, Tracking, UsedPosts, flatten, untracked
+from training.record import begin, finish, follow, tell_epoch
+from training.runs import RUNS, bundle_place, forget, read_parts, run_directory
+from training.tracking.port import Track, untracked
 
-RUNS = Path("runs")
-BUNDLE = "bundle"
-"""Where in its directory a run puts its bundle, unless it is told another place."""
 INT8_FILE = "int8.onnx"
 _PARITY_POSTS = 200
-Say = Callable[[str], None]
 MEMBERS_AT_A_TIME = 4
 """More than two cores need: three on two cores end together, where two and then one would leave a core idle. Each
 takes 2.7 GB here."""
@@ -74,68 +61,6 @@ class Exported:
     excluded: str | None
     fp32_difference: float
     refused: tuple[tuple[str, Comparison], ...]
-
-
-def run_directory(recipe: Recipe, splits: Splits, runs: Path = RUNS) -> Path:
-    """Where a run of this recipe on these posts keeps its state: another recipe or other posts, another directory.
-
-    Raises:
-        RecipeError: when the run that is to teach left no weights.
-    """
-    made_of = [recipe_toml(recipe), fingerprint(splits.posts), RENDERING_VERSION]
-    if splits.taxonomy != BUILT_IN:  # its path is in the recipe, and may lead to other intents now
-        made_of.append(splits.taxonomy.model_dump_json())
-    made_of += map(sha256_of, find_teachers(recipe.distillation))  # likewise
-    key = hashlib.sha256("\n".join(made_of).encode()).hexdigest()
-    return runs / f"{recipe.name}-{key[:10]}"
-
-
-def bundle_place(directory: Path, wanted: Path | None) -> Path:
-    """Where the bundle of the run in `directory` goes: the place that is `wanted`, or one in that directory.
-
-    Raises:
-        PromotionError: when a champion stands there; the gate alone replaces it (docs/decisions/0031).
-    """
-    place = wanted or directory / BUNDLE
-    if manifest_of(place) and Places(place).ledger.exists():
-        raise PromotionError(
-            f"The bundle {place} is a champion: a ledger stands beside it, {Places(place).ledger}. A run may not "
-            "replace it, wanted another place. Leave --out away, and let the gate judge what comes of the run: "
-            "python -m training promote."
-        )
-    return place
-
-
-def find_left(name: str, directory: Path, recipe: Recipe) -> Path:
-    """The file of that name that a run left in its `directory`.
-
-    Raises:
-        TrainingError: when it is not there.
-    """
-    path = directory / name
-    if not path.is_file():
-        raise TrainingError(
-            f"There is no file {path}. Wanted: what a run of the recipe {recipe.name!r} leaves. Make it: "
-            "python -m training run. Or name another run: --run-dir DIR."
-        )
-    return path
-
-
-def read_parts(recipe: Recipe) -> Splits:
-    """The posts of `recipe` in their parts, labelled by its taxonomy.
-
-    Raises:
-        RecipeError: when it trains no routes, without which there is no bundle.
-        SourceError, SplitsError: when the taxonomy, the posts or their splits cannot be read.
-    """
-    if not recipe.finetune.trains_routes:
-        raise RecipeError(
-            f"The recipe {recipe.name!r} trains no routes: finetune.route_loss_weight is 0. Wanted more than that, a "
-            "bundle decides by routes. Raise it, or train its intents alone: python -m training intents."
-        )
-    taxonomy = read_taxonomy(Path(recipe.data.taxonomy)) if recipe.data.taxonomy else BUILT_IN
-    posts = read_labelled(recipe.data.posts, taxonomy=taxonomy).posts
-    return load_splits(Path(recipe.data.splits), posts, taxonomy)
 
 
 def export(recipe: Recipe, encoder: Path, weights: Path, *, splits: Splits, directory: Path, say: Say) -> Exported:
@@ -238,74 +163,6 @@ def _parts(
     )
 
 
-def begin(tracking: Tracking, recipe: Recipe, splits: Splits) -> None:
-    """Nothing; `tracking` was told what the run is made of."""
-    tracking.params(flatten(recipe.model_dump(mode="json")))
-    tracking.tags({"git_commit": git_commit(), "data_fingerprint": fingerprint(splits.posts), **machine()})
-    tracking.text(installed(), "requirements.txt")
-    tracking.text(recipe_toml(recipe), "recipe.toml")
-    parts = {name: splits.part(name) for name in PARTS}
-    tracking.datasets(
-        [UsedPosts(recipe.data.posts, name, fingerprint(posts), len(posts)) for name, posts in parts.items()]
-    )
-
-
-def _tell_epoch(tracking: Tracking, number: int, epoch: Epoch) -> None:
-    figures = {f"member_{number}_{name}": value for name, value in asdict(epoch).items() if name != "epoch"}
-    tracking.metrics(figures, step=epoch.epoch)
-
-
-def _follow(tracking: Tracking, finetuned: Finetuned, baseline: Baseline) -> None:
-    for number, member in enumerate(finetuned.members):
-        tracking.figure(learning_curve(member.history), f"learning_curve_member_{number}")
-    tracking.metrics({"development_macro_f1": finetuned.macro_f1, "training_seconds": finetuned.seconds})
-    tracking.metrics({f"baseline_{name}": value for name, value in asdict(baseline).items()})
-
-
-def _finish(tracking: Tracking, bundle: Bundle, exported: Exported, recipe: Recipe, directory: Path) -> None:
-    held_out = bundle.metrics["held_out"]
-    tracking.metrics(
-        {
-            "held_out_macro_f1": held_out["route"]["macro_f1"]["value"],
-            "held_out_accuracy": held_out["route"]["accuracy"]["value"],
-            "held_out_intent_accuracy": held_out["intent"]["accuracy"]["value"],
-            "held_out_automatic_share": held_out["decisions"]["automatic_share"]["value"],
-            "size_bytes": float(bundle.metrics["export"]["size_bytes"]),
-        }
-    )
-    origin = Origin(
-        model_version=bundle.manifest.model_version,
-        precision=bundle.manifest.precision,
-        file=recipe.data.posts,
-        part="calibration",
-        languages=(),
-        created_at=bundle.manifest.created_at,
-    )
-    write_report(directory / "report", origin, exported.proven.held_out, bundle.policy)
-    tracking.directory(directory / "report", "report")
-    tracking.directory(bundle.directory, "bundle")
-    tracking.tags(
-        {
-            "model_version": bundle.manifest.model_version,
-            "manifest_sha256": sha256_of(bundle.directory / MANIFEST_FILE),
-            "precision": bundle.manifest.precision,
-            "certified": str(not bundle.policy.thresholds.answer_nothing).lower(),
-        }
-    )
-
-
-def _forget(directory: Path) -> None:
-    """Nothing; what earlier sittings left is gone, but for what is not theirs.
-
-    The record of the run is the tracking's to end, and an earlier bundle stays until there is another.
-    """
-    for path in directory.glob("*"):
-        if path.is_file():
-            path.unlink()
-        elif path.name not in (DIRECTORY, BUNDLE):
-            shutil.rmtree(path)
-
-
 def make_bundle(
     recipe: Recipe,
     out: Path | None = None,
@@ -338,7 +195,7 @@ def make_bundle(
     encoder = find_encoder(recipe.encoder)
     with track(recipe.name, directory, fresh=fresh) as tracking:
         if fresh:  # only now: a store that does not answer costs nothing that was trained
-            _forget(directory)
+            forget(directory)
         begin(tracking, recipe, splits)
         say(f"Fine-tuning {recipe.encoder.name} on {len(splits.part('train'))} posts in {directory}")
         finetuned = finetune(
@@ -350,20 +207,20 @@ def make_bundle(
             taxonomy=splits.taxonomy,
             watch=watch,
             processes=MEMBERS_AT_A_TIME if torch.get_num_threads() > 1 else 1,
-            tell=partial(_tell_epoch, tracking),
+            tell=partial(tell_epoch, tracking),
             ranks=ranks,
         )
         say("Training the TF-IDF baseline")
         parts = (splits.part("train"), splits.part("development"), splits.part("calibration"))
         baseline = train_baseline(*parts, recipe.seed)
-        _follow(tracking, finetuned, baseline)
+        follow(tracking, finetuned, baseline)
         exported = export(recipe, encoder, finetuned.weights, splits=splits, directory=directory, say=say)
         predictor = exported.proven.candidate.predictor(exported.proven.fitted.policy)
         measured = [score_outside(predictor, each) for each in measuring]
         metrics = _metrics(splits, finetuned, baseline, exported, measured)
         bundle = write_bundle(place, _parts(recipe, encoder, exported, splits=splits, metrics=metrics))
         say(f"Wrote and verified {place}")
-        _finish(tracking, bundle, exported, recipe, directory)
+        finish(tracking, bundle, exported.proven.held_out, recipe, directory)
     return bundle
 
 

@@ -23,8 +23,9 @@ from training.examples import make_example, order_batches
 from training.finetune import CHECKPOINT_FILE
 from training.members import homes_of, member_works
 from training.outside import read_outside
-from training.pipeline import RUNS, begin, bundle_place, read_parts, run_directory
 from training.recipe import Recipe
+from training.record import begin
+from training.runs import RUNS, bundle_place, read_parts, run_directory
 from training.tracking.port import DIRECTORY, Untracked, UsedPosts
 
 MEASURED_STEPS = 4

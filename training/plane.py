@@ -31,8 +31,9 @@ from training.encoder import find_encoder
 from training.export import FP32_FILE, export_fp32, trace
 from training.members import AVERAGE_FILE
 from training.network import load_network
-from training.pipeline import INT8_FILE, RUNS, find_left, read_parts, run_directory
+from training.pipeline import INT8_FILE
 from training.recipe import Gates, Recipe
+from training.runs import RUNS, find_left, read_parts, run_directory
 from training.static import read_feeds
 from training.student import load_student
 from training.turns import THREADS, run_in_turns, run_on_threads

@@ -25,8 +25,8 @@ from training.history import Epoch
 from training.members import AVERAGE_FILE, read_encoder
 from training.network import Network, intents_of, load_network
 from training.objectives import distillation_loss, label_loss
-from training.pipeline import RUNS, find_left, read_parts, run_directory
 from training.recipe import Recipe, StudentRecipe
+from training.runs import RUNS, find_left, read_parts, run_directory
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from data.fingerprint import fingerprint
-from data.progress import progress_bar
+from data.progress import Say, progress_bar
 from evaluation.behaviour.capabilities import DEFAULT_CASES, read_cases
-from evaluation.commands import ALL, Answer, Load, Say, part_of, read_part
+from evaluation.commands import ALL, Answer, Load, part_of, read_part
 from evaluation.comparison.checks import run_checks, slice_changes
 from evaluation.comparison.flips import read_flips
 from evaluation.comparison.page import Compared, ComparisonFiles, as_json, write_comparison

@@ -17,8 +17,8 @@ from training.errors import RecipeError, TextsError
 from training.intents import LOGITS_FILE, embed, read_task, task_directory, train_intents
 from training.members import AVERAGE_FILE
 from training.network import build_network
-from training.pipeline import read_parts
 from training.recipe import Recipe, read_recipe, recipe_toml
+from training.runs import read_parts
 
 Item = TypeVar("Item")
 

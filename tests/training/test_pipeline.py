@@ -14,10 +14,11 @@ from training.environment import git_commit
 from training.errors import DivergedError, ExportError, PromotionError
 from training.gates import Comparison, compare
 from training.members import Finetuned
-from training.pipeline import bundle_place, export, make_bundle, run_directory
+from training.pipeline import export, make_bundle
 from training.plan import plan_run
 from training.quantize import EXCLUSIONS
 from training.recipe import Gates, Recipe
+from training.runs import bundle_place, run_directory
 
 
 def gated(recipe: Recipe, **gates: float) -> Recipe:

@@ -10,9 +10,9 @@ from tests.training.test_finetune import CutOffError, Watcher
 from training.__main__ import main
 from training.errors import EncoderError
 from training.members import finetune
-from training.pipeline import run_directory
 from training.plan import Plan, plan_run, render_plan
 from training.recipe import DistillationRecipe, Recipe, recipe_toml
+from training.runs import run_directory
 from training.tracking.port import flatten
 
 

@@ -23,9 +23,9 @@ from training.finetune import CHECKPOINT_FILE
 from training.history import read_history
 from training.members import AVERAGE_FILE, finetune
 from training.network import build_network
-from training.pipeline import run_directory
 from training.ranks import ALONE, Ranks, joined_ranks
 from training.recipe import Recipe, recipe_toml
+from training.runs import run_directory
 
 ROOT = Path(__file__).parents[2]
 DIES_IN_THE_SECOND_EPOCH = """
@@ -46,7 +46,7 @@ from pathlib import Path
 import training.finetune
 from training.finetune import Run
 from training.members import assist, finetune
-from training.pipeline import read_parts
+from training.runs import read_parts
 from training.ranks import joined_ranks
 from training.recipe import read_recipe
 

@@ -32,8 +32,9 @@ from training.finetune import CHECKPOINT_FILE
 from training.golden import GOLDEN_POSTS
 from training.history import read_history
 from training.members import AVERAGE_FILE
-from training.pipeline import make_bundle, run_directory
+from training.pipeline import make_bundle
 from training.recipe import Recipe, read_recipe
+from training.runs import run_directory
 from training.tracking.store import EXPERIMENT
 
 ROOT = Path(__file__).parents[2]

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from data.dependencies import needs_group
 from data.output import whole_file
-from data.progress import progress_bar
+from data.progress import Say, progress_bar
 
 if TYPE_CHECKING:
     from training.tracking.port import Track
 
 OBJECTIVES = ("macro_f1", "automatic_share")
-Say = Callable[[str], None]
 
 
 class Run(Protocol):

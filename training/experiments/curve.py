@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from data.post import LabelledPost
-from data.progress import Watch, unwatched
+from data.progress import Say, Watch, unwatched
 from data.splits import Splits
 from data.taxonomy import ROUTES
 from training.encoder import find_encoder
@@ -22,8 +22,8 @@ from training.errors import TrainingError
 from training.experiments.fits import Fit, fit, forget_weights
 from training.experiments.powerlaw import Estimate, PowerLaw, fit_power_law, interval_of
 from training.experiments.seeds import reseeded
-from training.pipeline import RUNS, Say, read_parts, run_directory
 from training.recipe import Recipe
+from training.runs import RUNS, read_parts, run_directory
 
 MORE_LABELS = 500
 MIN_DEVELOPMENT_POSTS = 30

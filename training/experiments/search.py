@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from data.dependencies import needs_group
 from data.output import whole_file
-from data.progress import Watch, unwatched
+from data.progress import Say, Watch, unwatched
 
 with needs_group("search", "Searching for a better recipe"):
     import optuna
@@ -29,8 +29,8 @@ from training.errors import DivergedError
 from training.experiments.fits import Fit, fit, forget_weights
 from training.experiments.space import Choices, Space, changed, value_at
 from training.history import Epoch, TellEpoch
-from training.pipeline import RUNS, Say, read_parts, run_directory
 from training.recipe import MAX_SEED, Recipe, recipe_toml
+from training.runs import RUNS, read_parts, run_directory
 from training.tracking.port import Track, flatten, untracked
 
 Objective = Literal["macro_f1", "automatic_share"]

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student_t
 
-from data.progress import Watch, unwatched
+from data.progress import Say, Watch, unwatched
 from evaluation.metrics import INTERVAL_CONFIDENCE
 from training.encoder import find_encoder
 from training.errors import TrainingError
 from training.experiments.fits import Fit, fit
-from training.pipeline import RUNS, Say, read_parts, run_directory
 from training.recipe import MAX_SEED, Recipe
+from training.runs import RUNS, read_parts, run_directory
 
 FIGURES = ("macro_f1", "accuracy", "intent_accuracy", "automatic_share")
 

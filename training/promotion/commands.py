@@ -4,12 +4,12 @@ import argparse
 import getpass
 import json
 from argparse import Namespace
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from data.dependencies import needs_group
 from data.fingerprint import fingerprint
+from data.progress import Say
 from evaluation.behaviour.capabilities import CasesError
 from evaluation.comparison.settings import Gate, GateError, read_gate
 from evaluation.options import add_gate, add_posts
@@ -27,7 +27,6 @@ from training.promotion.promotion import (
     roll_back,
 )
 
-Say = Callable[[str], None]
 PROMOTE_EXAMPLES = """  python -m training promote build/mine --reason "more sensitive posts" --by Ada
   python -m training promote build/mine my-posts.csv --splits my-splits.json --part calibration --reason ... --by Ada
   python -m training promote build/mine --report reports/comparison/comparison.json --reason ... --by Ada

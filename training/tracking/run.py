@@ -9,13 +9,14 @@ import logging
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from data.output import whole_file
+from data.progress import Say
 from training.errors import StoreError, TrainingError
 from training.tracking.outbox import Outbox
 from training.tracking.port import DIRECTORY, Tracking, UsedPosts
@@ -26,7 +27,6 @@ RECORD_FILE = "run.json"
 RETRY_S = 30.0
 """How long a silent store is left in peace: an attempt takes up to three seconds, an epoch of training many more."""
 _TOKEN_TAG = "run_token"  # noqa: S105 (the name of a tag)
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

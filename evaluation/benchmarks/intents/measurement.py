@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from data.output import whole_file
-from evaluation.benchmarks.intents.methods import METHODS, Logits, Method, MethodError, Say, Work, read_logits
+from data.progress import Say
+from evaluation.benchmarks.intents.methods import METHODS, Logits, Method, MethodError, Work, read_logits
 from evaluation.benchmarks.intents.results import Cell, Missing, Results, Size, write_results
 from evaluation.benchmarks.intents.scoring import OUTSIDE, Scored, score
 from evaluation.benchmarks.intents.sets import Set, SetError, Text, write_set

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from data.dependencies import needs_group
+from data.progress import Say
 from evaluation.benchmarks.intents.sets import Set
 from evaluation.benchmarks.serving.environments import InstallError, install, program_of
 from evaluation.word_counts import word_count_classifier
@@ -35,7 +36,6 @@ _OUR_SECONDS_A_TEXT = 0.007
 """A text of Banking77 once: 145 a second in batches of 32 on 2 quiet cores, the vocabulary frozen."""
 _SETFIT_MAX_STEPS, _SETFIT_SECONDS_A_STEP = 2_000, 0.35
 """As its program has it; 32 texts there and back as ours take them."""
-Say = Callable[[str], None]
 
 
 class MethodError(RuntimeError):

@@ -3,13 +3,13 @@
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from data.dependencies import needs_group
-from data.progress import progress_bar
+from data.progress import Say, progress_bar
 from evaluation.benchmarks.serving.bare import BareModel
 from evaluation.benchmarks.serving.contenders import (
     OWN,
@@ -50,7 +50,6 @@ LOAD_TOOL = "k6"
 JSON_FILE = "serving.json"
 _BARE_POSTS = 2_000
 """Enough that no loop of a few seconds sees a post twice, few enough not to weigh in the bare process's memory."""
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ This server alone, as it ships, over HTTP.
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from data.progress import Say
 from evaluation.benchmarks.serving.contenders import Contender
 from evaluation.benchmarks.serving.load import send_closed
 from evaluation.benchmarks.serving.measurement import start
@@ -35,7 +36,6 @@ times in a whole soak; the others are such as come."""
 _CLIENTS = 16
 _SLOWEST_PER_S = 20.0
 """A server slower than this is not soaked, it is broken."""
-Say = Callable[[str], None]
 
 
 class _Value(BaseModel):

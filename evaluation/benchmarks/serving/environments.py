@@ -10,8 +10,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
+
+from data.progress import Say
 
 REQUIREMENTS = Path(__file__).parent / "requirements"
 CACHE = Path(".cache/bench")
@@ -19,7 +20,6 @@ INSTALL_S = 1_800
 """The largest (infinity, with torch) is 1.5 GB; a slow line takes minutes for it."""
 _FOR_GRAPHICS_CARDS = re.compile(r"nvidia-(?!ml-py$)|triton$|cuda-")
 """What a CUDA build of torch brings; `nvidia-ml-py`, which BentoML asks for, is 50 KB of Python."""
-Say = Callable[[str], None]
 
 
 class InstallError(RuntimeError):

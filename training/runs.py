@@ -1,0 +1,98 @@
+"""Where runs keep their state, and what they are made of.
+
+A run has a directory of its own, named by recipe and data, so that a run that was cut off is found again.
+"""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+from data.fingerprint import fingerprint
+from data.rendering import RENDERING_VERSION
+from data.sources import read_labelled, read_taxonomy
+from data.splits import Splits, load_splits
+from data.taxonomy import BUILT_IN
+from models.bundle import sha256_of
+from training.errors import PromotionError, RecipeError, TrainingError
+from training.promotion.installation import Places, manifest_of
+from training.recipe import Recipe, recipe_toml
+from training.teachers import find_teachers
+from training.tracking.port import DIRECTORY
+
+RUNS = Path("runs")
+BUNDLE = "bundle"
+"""Where in its directory a run puts its bundle, unless it is told another place."""
+
+
+def run_directory(recipe: Recipe, splits: Splits, runs: Path = RUNS) -> Path:
+    """Where a run of this recipe on these posts keeps its state: another recipe or other posts, another directory.
+
+    Raises:
+        RecipeError: when the run that is to teach left no weights.
+    """
+    made_of = [recipe_toml(recipe), fingerprint(splits.posts), RENDERING_VERSION]
+    if splits.taxonomy != BUILT_IN:  # its path is in the recipe, and may lead to other intents now
+        made_of.append(splits.taxonomy.model_dump_json())
+    made_of += map(sha256_of, find_teachers(recipe.distillation))  # likewise
+    key = hashlib.sha256("\n".join(made_of).encode()).hexdigest()
+    return runs / f"{recipe.name}-{key[:10]}"
+
+
+def bundle_place(directory: Path, wanted: Path | None) -> Path:
+    """Where the bundle of the run in `directory` goes: the place that is `wanted`, or one in that directory.
+
+    Raises:
+        PromotionError: when a champion stands there; the gate alone replaces it (docs/decisions/0031).
+    """
+    place = wanted or directory / BUNDLE
+    if manifest_of(place) and Places(place).ledger.exists():
+        raise PromotionError(
+            f"The bundle {place} is a champion: a ledger stands beside it, {Places(place).ledger}. A run may not "
+            "replace it, wanted another place. Leave --out away, and let the gate judge what comes of the run: "
+            "python -m training promote."
+        )
+    return place
+
+
+def find_left(name: str, directory: Path, recipe: Recipe) -> Path:
+    """The file of that name that a run left in its `directory`.
+
+    Raises:
+        TrainingError: when it is not there.
+    """
+    path = directory / name
+    if not path.is_file():
+        raise TrainingError(
+            f"There is no file {path}. Wanted: what a run of the recipe {recipe.name!r} leaves. Make it: "
+            "python -m training run. Or name another run: --run-dir DIR."
+        )
+    return path
+
+
+def read_parts(recipe: Recipe) -> Splits:
+    """The posts of `recipe` in their parts, labelled by its taxonomy.
+
+    Raises:
+        RecipeError: when it trains no routes, without which there is no bundle.
+        SourceError, SplitsError: when the taxonomy, the posts or their splits cannot be read.
+    """
+    if not recipe.finetune.trains_routes:
+        raise RecipeError(
+            f"The recipe {recipe.name!r} trains no routes: finetune.route_loss_weight is 0. Wanted more than that, a "
+            "bundle decides by routes. Raise it, or train its intents alone: python -m training intents."
+        )
+    taxonomy = read_taxonomy(Path(recipe.data.taxonomy)) if recipe.data.taxonomy else BUILT_IN
+    posts = read_labelled(recipe.data.posts, taxonomy=taxonomy).posts
+    return load_splits(Path(recipe.data.splits), posts, taxonomy)
+
+
+def forget(directory: Path) -> None:
+    """Nothing; what earlier sittings left is gone, but for what is not theirs.
+
+    The record of the run is the tracking's to end, and an earlier bundle stays until there is another.
+    """
+    for path in directory.glob("*"):
+        if path.is_file():
+            path.unlink()
+        elif path.name not in (DIRECTORY, BUNDLE):
+            shutil.rmtree(path)
