@@ -19,10 +19,13 @@ from evaluation.certificates import LEAKS, all_certified, certify_closed, explai
 from evaluation.closings import ACTIONS, CLOSING, Closings, Outcomes, action_places, read_closings
 from evaluation.predictions import BoolArray, IntArray, Predictions
 from evaluation.thresholds import Step, check_apart, path_of, policy_of, specialist_thresholds
+from evaluation.workbench.steps import Steps, finish
 from models.calibration import FloatArray
 from models.policy import Action, Decision, Facts, Policy, RiskBudget, Thresholds, decide
 
 _WORST_FIRST: tuple[Route, ...] = ("sensitive", "influencer", "complex", "simple")
+_PIECE_ROWS = 500
+"""Some 20 ms of one core."""
 MOST_CHANGES = 200
 """Changed posts of the journal that are listed; all of them are counted."""
 
@@ -180,18 +183,28 @@ def _decide(row: JournalRow, policy: Policy) -> Decision:
     return decide(row.routes, row.intents, row.facts, policy)
 
 
-def read_journal(rows: Sequence[JournalRow], desk: Desk) -> JournalSample:
-    """The rows of the journal ready for moves at `desk`: decided twice each, by the policy in force and wide open."""
+def read_journal_in_steps(rows: Sequence[JournalRow], desk: Desk) -> Steps[JournalSample]:
+    """The same as `read_journal`, some rows a step."""
     opened = desk.in_force.model_copy(update={"thresholds": desk.fixed})
+    before, wide_open = list[Decision](), list[Decision]()
+    for start in range(0, len(rows), _PIECE_ROWS):
+        before += [_decide(row, desk.in_force) for row in rows[start : start + _PIECE_ROWS]]
+        wide_open += [_decide(row, opened) for row in rows[start : start + _PIECE_ROWS]]
+        yield
     return JournalSample(
-        before=action_places([_decide(row, desk.in_force) for row in rows]),
+        before=action_places(before),
         outcomes=Outcomes(
-            actions=action_places([_decide(row, opened) for row in rows]),
+            actions=action_places(wide_open),
             simple=np.array([row.routes["simple"] for row in rows], dtype=np.float64),
             intent=np.array([max(row.intents.values()) for row in rows], dtype=np.float64),
         ),
         sensitive=np.array([row.routes["sensitive"] for row in rows], dtype=np.float64),
     )
+
+
+def read_journal(rows: Sequence[JournalRow], desk: Desk) -> JournalSample:
+    """The rows of the journal ready for moves at `desk`: decided twice each, by the policy in force and wide open."""
+    return finish(read_journal_in_steps(rows, desk))
 
 
 def try_setting(sample: JournalSample, setting: Setting, *, most: int = MOST_CHANGES) -> Trial:

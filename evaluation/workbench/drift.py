@@ -17,6 +17,7 @@ import numpy as np
 
 from data.dependencies import needs_group
 from evaluation.predictions import BoolArray, IntArray
+from evaluation.workbench.steps import Steps, finish
 from models.calibration import FloatArray
 
 with needs_group("evaluate", "Looking for drift"):
@@ -186,6 +187,22 @@ def _check(reference: Sample, now: Sample) -> None:
             )
 
 
+def look_in_steps(reference: Sample, now: Sample, *, false_alarm: float = 0.01, seed: int = 0) -> Steps[Drift]:
+    """The same as `look_for_drift`, a facet a step, and the classifier."""
+    _check(reference, now)
+    draw, shifts = np.random.default_rng(seed), []
+    for facet in sorted(now.facets):
+        shifts.append(_shift(facet, reference.facets[facet], now.facets[facet], draw))
+        yield
+    told = _tell(reference.texts, now.texts, draw)
+    *moved, words = _rejected(np.array([*(shift.p_value for shift in shifts), told.p_value]), false_alarm).tolist()
+    alarmed = [replace(shift, alarm=alarm) for shift, alarm in zip(shifts, moved, strict=True)]
+    return Drift(
+        shifts=tuple(sorted(alarmed, key=lambda shift: (shift.p_value, -shift.psi))),
+        told=replace(told, alarm=words),
+    )
+
+
 def look_for_drift(reference: Sample, now: Sample, *, false_alarm: float = 0.01, seed: int = 0) -> Drift:
     """What has changed between two samples. Without any drift, something alarms with at most `false_alarm` (0 to 1).
 
@@ -195,13 +212,4 @@ def look_for_drift(reference: Sample, now: Sample, *, false_alarm: float = 0.01,
     Raises:
         ValueError: when a sample is too small, or the samples do not have the same facets.
     """
-    _check(reference, now)
-    draw = np.random.default_rng(seed)
-    shifts = [_shift(facet, reference.facets[facet], now.facets[facet], draw) for facet in sorted(now.facets)]
-    told = _tell(reference.texts, now.texts, draw)
-    *moved, words = _rejected(np.array([*(shift.p_value for shift in shifts), told.p_value]), false_alarm).tolist()
-    alarmed = [replace(shift, alarm=alarm) for shift, alarm in zip(shifts, moved, strict=True)]
-    return Drift(
-        shifts=tuple(sorted(alarmed, key=lambda shift: (shift.p_value, -shift.psi))),
-        told=replace(told, alarm=words),
-    )
+    return finish(look_in_steps(reference, now, false_alarm=false_alarm, seed=seed))

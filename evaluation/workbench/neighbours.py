@@ -75,16 +75,20 @@ def index_in_steps(posts: Sequence[Post]) -> Steps[Index]:
         texts = [render(post).text for post in posts[start : start + _PIECE_POSTS]]
         counted.append([counter.transform(texts) for counter in _counters()])
         yield
-    counts = [sparse.vstack(each, format="csr") for each in zip(*counted, strict=True)]
-    yield
-    weights = tuple(_weigh(each) for each in counts)
+    weights = []
+    for kind in zip(*counted, strict=True):
+        weights.append(_weigh(sparse.vstack(kind, format="csr")))
+        yield
     if not any(each.idf_.any() for each in weights):
         raise ValueError(
             f"No index was made of {len(posts)} posts: no two of them have a word in common. Wanted: the labelled "
             "posts that the model was trained on. Give more of them."
         )
-    yield
-    return Index(weights, _vectors(weights, counts))
+    vectors = []
+    for counts in counted:
+        vectors.append(_vectors(weights, counts))
+        yield
+    return Index(tuple(weights), sparse.vstack(vectors, format="csr"))
 
 
 def index_posts(posts: Sequence[Post]) -> Index:

@@ -271,12 +271,19 @@ def reviewed_posts(connection: Connection, wanted: Filter, *, most: int = 20_000
     )
 
 
-def scored_posts(connection: Connection, wanted: Filter, *, most: int) -> tuple[ScoredPost, ...]:
-    """At most so many posts, a sample drawn at random from all that are meant, the same at each call."""
-    columns = DECISIONS.c["prediction_id", "text", "routes", "intents", "facts"]
+def draw_posts(connection: Connection, wanted: Filter, *, most: int) -> tuple[str, ...]:
+    """The prediction ids of at most so many posts, a sample drawn at random from all that are meant, the same at each
+    call."""
     joined = FACETS.join(DECISIONS, DECISIONS.c.prediction_id == FACETS.c.prediction_id)
-    asked = select(*columns).select_from(joined).where(*conditions(wanted))
-    found = connection.execute(asked.order_by(FACETS.c.lot, FACETS.c.prediction_id).limit(most))
+    asked = select(FACETS.c.prediction_id).select_from(joined).where(*conditions(wanted))
+    return tuple(connection.execute(asked.order_by(FACETS.c.lot, FACETS.c.prediction_id).limit(most)).scalars())
+
+
+def scored_posts(connection: Connection, prediction_ids: Sequence[str]) -> tuple[ScoredPost, ...]:
+    """The decisions that are named, in the order of their ids and without those whose text is deleted."""
+    columns = DECISIONS.c["prediction_id", "text", "routes", "intents", "facts"]
+    asked = select(*columns).where(DECISIONS.c.prediction_id.in_(prediction_ids))
+    found = connection.execute(asked.order_by(DECISIONS.c.prediction_id))
     return tuple(
         ScoredPost(prediction_id, text, from_json(routes), from_json(intents), FACTS.validate_json(facts))
         for prediction_id, text, routes, intents, facts in found

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evaluation.workbench.steps import finish
 from serving.journal.database import Database
 from serving.journal.filter import Filter
 from serving.journal.queries import LATENCY_BOUNDS_MS, counts, latencies, promise
@@ -292,7 +293,7 @@ def look(database: Database, now: datetime) -> DriftReport:
     watch = DriftWatch()
     database.read(watch.read_now, MODEL, now)
     database.read(watch.read_then, MODEL, now, None)
-    return watch.compare()
+    return finish(watch.compare_in_steps())
 
 
 def test_from_the_second_month_on_posts_are_held_against_the_models_own_first_weeks(tmp_path: Path) -> None:

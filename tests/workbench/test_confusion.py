@@ -12,10 +12,11 @@ from starlette.testclient import TestClient
 
 from evaluation.predictions import predict_posts
 from evaluation.summary import summarise
+from evaluation.workbench.steps import finish
 from models.predictor import Predictor
 from serving.settings import Settings
 from serving.workbench.confusion.charts import charts_of
-from serving.workbench.confusion.sources import labelled_sets, read_files
+from serving.workbench.confusion.sources import labelled_sets, read_in_steps
 from serving.workbench.confusion.where import Where
 from tests.evaluation.populations import labelled_posts
 from tests.models.tiny_bundle import write_tiny_bundle
@@ -48,7 +49,7 @@ def test_nothing_is_scored_before_somebody_asks_for_it(client: TestClient) -> No
 def test_the_figures_are_those_of_the_file_report(client: TestClient, fake: Predictor, posts: Path) -> None:
     asked = score(client)
     download = client.get(f"{PATH}/confusion.json", params=asked).json()
-    labelled = read_files(posts / POSTS, None, fake.bundle.taxonomy)
+    labelled = finish(read_in_steps(posts / POSTS, None, fake.bundle.taxonomy))
     report = summarise(predict_posts(fake, labelled, progress=False), fake.policy)
     assert download["summary"] == json.loads(json.dumps(report))
     assert download["origin"]["model_version"] == "2026.11.22+fake00"

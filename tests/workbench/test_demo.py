@@ -18,6 +18,7 @@ from data.post import Author
 from data.progress import unwatched
 from data.sources import write_labelled
 from data.splits import split, write_splits
+from evaluation.workbench.steps import finish
 from models.policy import RiskBudget
 from models.predictor import Predictor
 from serving.__main__ import main
@@ -211,7 +212,7 @@ def test_the_campaign_brings_posts_of_its_own_and_the_cockpit_finds_their_drift(
     drift, model = DriftWatch(), versions_of(fake).model
     database.read(drift.read_now, model, NOW)
     database.read(drift.read_then, model, NOW, None)
-    found = drift.compare().drift
+    found = finish(drift.compare_in_steps()).drift
     assert found is not None
     assert found.told.alarm
     assert [each.alarm for each in found.shifts if each.facet == "intent"] == [True]

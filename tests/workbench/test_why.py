@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from data.post import Author, Post
-from evaluation.workbench.evidence import explain
+from evaluation.workbench.evidence import explain, explain_in_steps
 from models.policy import Policy
 from models.predictor import Predictor
 from serving.journal.corrections import corrections_of
@@ -20,6 +20,7 @@ from serving.journal.queries import KeptPost, find_post
 from serving.journal.reviews import new_id, reviews_of
 from serving.journal.rules import standing_rules
 from serving.journal.story import Story, find_decisions, read_story
+from serving.workbench.why import explanations
 from serving.workbench.why.judges import judge_of, policy_of
 from serving.workbench.why.telling import runs_of, smallest_flip, strongest_words
 from tests.fakes import BOLD_POLICY
@@ -120,11 +121,54 @@ def test_the_story_tells_the_figures_against_their_thresholds(client: TestClient
     assert "7946" not in client.get(f"{PATH}/{of_text(posts, 'parcel').prediction_id}").text
 
 
+def is_there(part: Any) -> bool:
+    """Whether a part of the page is what was asked for, and not that it is on its way."""
+    return "aria-busy" not in part.text
+
+
+def evidence_page(client: TestClient, post: KeptPost) -> Any:
+    """The evidence of a post, asked for as a browser does until it is there."""
+    return until(lambda: client.get(f"{PATH}/{post.prediction_id}/evidence"), is_there)
+
+
+def test_who_asks_for_long_evidence_hears_that_it_is_on_its_way_and_then_gets_it(
+    client: TestClient, posts: list[KeptPost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Predictor] = []
+
+    def explain_slowly(predictor: Predictor, *given: Any) -> Iterator[None]:
+        asked.append(predictor)
+        return explain_in_steps(predictor, *given)
+
+    monkeypatch.setattr(explanations, "explain_in_steps", explain_slowly)
+    monkeypatch.setattr(explanations, "WAIT_S", 0.0)
+    post = of_text(posts, "injured")
+    first = client.get(f"{PATH}/{post.prediction_id}/evidence")
+    assert f'hx-get="{PATH}/{post.prediction_id}/evidence"' in first.text
+    assert not is_there(first)
+    assert "injured" in text_of(evidence_page(client, post))
+    assert is_there(client.get(f"{PATH}/{post.prediction_id}/evidence")), "what was explained last stays explained"
+    assert len(asked) == 1
+
+
+def test_evidence_that_failed_is_asked_for_anew(
+    client: TestClient, posts: list[KeptPost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Iterator[None]:
+        yield
+        raise RuntimeError("no model")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(explanations, "explain_in_steps", fail)
+        assert evidence_page(client, posts[0]).status_code == 500
+    assert evidence_page(client, posts[0]).status_code == 200
+
+
 def test_the_evidence_marks_the_word_that_moved_it_and_lists_its_part(
     client: TestClient, posts: list[KeptPost], fake: Predictor
 ) -> None:
     post = of_text(posts, "injured")
-    part = client.get(f"{PATH}/{post.prediction_id}/evidence")
+    part = evidence_page(client, post)
     assert re.search(r'<mark class="for s20" title="\+0\.9\d\d">injured</mark>', part.text)
     without = fake.predict([Post(text=TEXTS[1].replace("injured ", ""), platform="x")])[0].routes["sensitive"]
     assert f"injured {post.routes['sensitive'] - without:+.3f} for sensitive" in text_of(part)
@@ -132,9 +176,9 @@ def test_the_evidence_marks_the_word_that_moved_it_and_lists_its_part(
 
 
 def test_the_smallest_change_that_flips_a_decision_is_said_first(client: TestClient, posts: list[KeptPost]) -> None:
-    parcel = client.get(f"{PATH}/{of_text(posts, 'thanks').prediction_id}/evidence")
+    parcel = evidence_page(client, of_text(posts, "thanks"))
     assert "It would go to an agent without “thanks”." in text_of(parcel)
-    scam = client.get(f"{PATH}/{of_text(posts, 'scam').prediction_id}/evidence")
+    scam = evidence_page(client, of_text(posts, "scam"))
     assert "No single change flips it: it would still go to people after each of the" in text_of(scam)
 
 
@@ -331,7 +375,7 @@ def test_a_tried_post_is_judged_and_explained_and_not_kept(client: TestClient, d
     assert "followers 90000 >= 50000" in words
     assert "kept nothing" in words
     assert "7946" not in re.sub(r"<textarea.*?</textarea>", "", page.text, flags=re.S)
-    part = send(client, "try/evidence", **typed)
+    part = until(lambda: send(client, "try/evidence", **typed), is_there)
     assert "[phone]" in part.text
     assert "without what is known of the author" not in text_of(part), "exposed data hold it back all the same"
     assert "There are no labelled posts in" in send(client, "try/neighbours", **typed).text

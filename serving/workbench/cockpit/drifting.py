@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 from data.rendering import render
 from data.taxonomy import ROUTES
 from evaluation.predictions import Predictions
-from evaluation.workbench.drift import LEAST_POSTS, Drift, Sample, look_for_drift
+from evaluation.workbench.drift import LEAST_POSTS, Drift, Sample, look_in_steps
+from evaluation.workbench.steps import Steps
 from serving.journal.facets import Clusters
 from serving.journal.filter import Filter
 from serving.journal.texts import ReadText, first_at, read_texts
@@ -108,7 +109,7 @@ class DriftWatch:
             self._then = _once(held_out_texts(scored.predictions)) if scored else []
             self._reference = f"the held-out posts of {scored.posts}" if scored else ""
 
-    def compare(self) -> DriftReport:
+    def compare_in_steps(self) -> Steps[DriftReport]:
         """What has changed between the two that were read."""
         if not self._reference:
             return DriftReport(
@@ -120,5 +121,5 @@ class DriftWatch:
                 missing=f"There are too few posts to compare: {len(self._now)} different ones of the last seven days, "
                 f"{len(self._then)} of then. Wanted: {LEAST_POSTS} of each. Wait for more.",
             )
-        found = look_for_drift(_sample(self._then), _sample(self._now))
+        found = yield from look_in_steps(_sample(self._then), _sample(self._now))
         return DriftReport(found, self._reference, len(self._then), len(self._now), self._is_corpus)

@@ -23,6 +23,7 @@ from evaluation.predictions import Predictions, tabulate
 from evaluation.report.cases import Case, cases_of
 from evaluation.slices import DIMENSIONS
 from evaluation.summary import Summary, summarise
+from evaluation.workbench.steps import Steps
 from models.bundle import BundleError
 from models.policy import Decision, Facts, Policy
 from models.predictor import Predictor, Scores
@@ -102,11 +103,18 @@ def _again(predictor: Predictor, read: Sequence[tuple[Rendered, Facts]]) -> list
     ]
 
 
-def _finish(
+def _finish_in_steps(
     key: Key, predictor: Predictor, posts: tuple[LabelledPost, ...], scores: list[Scores], ceiling: Ceiling | None
-) -> Scored:
-    predictions = tabulate(posts, scores, group(posts).numbers, predictor.bundle.taxonomy)
+) -> Steps[Scored]:
+    groups = group(posts).numbers
+    yield
+    predictions = tabulate(posts, scores, groups, predictor.bundle.taxonomy)
     decisions = predictions.decide(predictor.policy)
+    yield
+    cases = cases_of(predictions, predictor.policy)
+    yield
+    summary = summarise(predictions, predictor.policy, decisions)
+    yield
     return Scored(
         bundle=key[0],
         posts=key[1],
@@ -114,13 +122,13 @@ def _finish(
         precision=predictor.bundle.manifest.precision,
         policy=predictor.policy,
         predictions=predictions,
-        cases=cases_of(predictions, predictor.policy),
+        cases=cases,
         facets={name: np.array([slice_of(post) for post in posts]) for name, slice_of in DIMENSIONS.items()},
         days=np.array([post.posted_at.date().isoformat() if post.posted_at else "" for post in posts]),
         fingerprint=fingerprint(posts),
         ceiling=ceiling,
         decisions=tuple(decisions),
-        summary=summarise(predictions, predictor.policy, decisions),
+        summary=summary,
     )
 
 
@@ -193,7 +201,8 @@ class Scorings:
         bundle, name = scoring.key
         run = self._worker.run
         predictor = await run(self._shelf.load, bundle)
-        material = await run(self._shelf.read, self._shelf.find_set(name), predictor.bundle.taxonomy)
+        chosen, in_turns = self._shelf.find_set(name), self._worker.run_in_turns
+        material = await in_turns(self._shelf.read_in_steps(chosen, predictor.bundle.taxonomy))
         posts, ceiling = (material.posts, material.ceiling) if isinstance(material, ReadPosts) else (material, None)
         scoring.all_posts = len(posts)
         scores: list[Scores] = []
@@ -204,4 +213,4 @@ class Scorings:
             else:
                 scores += await run(predictor.score, posts[piece])
             scoring.done_posts = len(scores)
-        return await run(_finish, scoring.key, predictor, posts, scores, ceiling)
+        return await in_turns(_finish_in_steps(scoring.key, predictor, posts, scores, ceiling))

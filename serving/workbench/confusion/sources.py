@@ -9,6 +9,7 @@ from data.rejects import SourceError
 from data.sources import read_labelled
 from data.splits import PARTS, load_splits
 from data.taxonomy import Taxonomy
+from evaluation.workbench.steps import Steps
 from models.bundle import MANIFEST_FILE, BundleError, load_bundle
 from models.predictor import Predictor
 from serving.journal.database import Database
@@ -41,28 +42,35 @@ class LabelledSet:
         return tuple(figure for each in seen for figure in (each.st_mtime_ns, each.st_size))
 
 
+def _files(directory: Path) -> list[Path]:
+    """The labelled files of a directory."""
+    return sorted(file for file in directory.iterdir() if file.suffix in _SUFFIXES)
+
+
 def labelled_sets(directory: Path) -> tuple[LabelledSet, ...]:
     """The labelled posts in a directory: its parts where it has splits, the part that proves first, then its files."""
     if not directory.is_dir():
         return ()
     parts = reversed(PARTS) if (directory / SPLITS_FILE).is_file() else ()
-    files = sorted(file for file in directory.iterdir() if file.suffix in _SUFFIXES)
     return (
         *(LabelledSet(f"{directory.name}: {part}", directory, part) for part in parts),
-        *(LabelledSet(file.name, file, None) for file in files),
+        *(LabelledSet(file.name, file, None) for file in _files(directory)),
     )
 
 
-def read_files(path: Path, part: str | None, taxonomy: Taxonomy) -> tuple[LabelledPost, ...]:
-    """The posts of a file, or of a part of a directory, labelled by the taxonomy.
+def read_in_steps(path: Path, part: str | None, taxonomy: Taxonomy) -> Steps[tuple[LabelledPost, ...]]:
+    """The posts of a file, or of a part of a directory, labelled by the taxonomy; a file a step.
 
     Raises:
         SourceError: when a file cannot be read, or holds rows that are no such posts.
         SplitsError: when the splits are not those of the files.
     """
-    posts = read_labelled(path, taxonomy=taxonomy).posts
+    posts: list[LabelledPost] = []
+    for file in _files(path) if path.is_dir() else [path]:
+        posts += read_labelled(file, taxonomy=taxonomy).posts
+        yield
     known = next((name for name in PARTS if name == part), None)
-    return tuple(load_splits(path / SPLITS_FILE, posts).part(known)) if known else posts
+    return tuple(load_splits(path / SPLITS_FILE, posts).part(known) if known else posts)
 
 
 class Shelf:
@@ -91,7 +99,7 @@ class Shelf:
         """The labelled posts that can be chosen."""
         return (*labelled_sets(self._settings.qa_posts), *(LabelledSet(name, None, None) for name in SPANS))
 
-    def read(self, chosen: LabelledSet, taxonomy: Taxonomy) -> tuple[LabelledPost, ...] | ReadPosts:
+    def read_in_steps(self, chosen: LabelledSet, taxonomy: Taxonomy) -> Steps[tuple[LabelledPost, ...] | ReadPosts]:
         """The posts of a set, labelled by the taxonomy.
 
         Raises:
@@ -101,7 +109,7 @@ class Shelf:
         """
         if chosen.path is None:
             return read_span(self._database, chosen.name, taxonomy)
-        return read_files(chosen.path, chosen.part, taxonomy)
+        return (yield from read_in_steps(chosen.path, chosen.part, taxonomy))
 
     def find_set(self, name: str) -> LabelledSet:
         """The labelled posts of that name.

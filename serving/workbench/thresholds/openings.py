@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
-from sqlalchemy import Connection
-
 from data.splits import PartName
 from evaluation.predictions import join
 from evaluation.workbench.desk import Desk as Scale
-from evaluation.workbench.desk import JournalRow, JournalSample, open_desk, read_journal
+from evaluation.workbench.desk import JournalRow, JournalSample, open_desk, read_journal_in_steps
+from evaluation.workbench.steps import Steps
 from models.policy import Policy
 from serving.journal.database import Database
 from serving.journal.filter import Filter
-from serving.journal.queries import ScoredPost, scored_posts
+from serving.journal.queries import ScoredPost, draw_posts, scored_posts
 from serving.workbench.confusion.scorings import Key, Scored
 from serving.workbench.confusion.sources import IN_SERVICE, Shelf
 
@@ -29,6 +28,8 @@ OLD_AFTER_S = 60.0
 """A minute of 5,000 decisions of a day is no visible share of them."""
 MOST_ROWS = 5_000
 """Of the journal: a share of 10 % is known to within a point, and reading them takes under a second."""
+_PIECE_ROWS = 500
+"""Some 40 ms of one core."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,10 +52,14 @@ def keys_of(shelf: Shelf) -> tuple[Key, ...]:
     return tuple((IN_SERVICE, offered[part]) for part in (*CHOOSING, PROVING) if part in offered)
 
 
-def rows_since(connection: Connection, model_version: str, days: int) -> tuple[ScoredPost, ...]:
-    """A random sample of what that model decided in so many days."""
+def rows_in_steps(database: Database, model_version: str, days: int) -> Steps[tuple[ScoredPost, ...]]:
+    """A random sample of what that model decided in so many days, some decisions a step."""
     wanted = Filter(since=datetime.now(UTC) - timedelta(days=days), models=(model_version,))
-    return scored_posts(connection, wanted, most=MOST_ROWS)
+    drawn, rows = database.read(draw_posts, wanted, most=MOST_ROWS), list[ScoredPost]()
+    for start in range(0, len(drawn), _PIECE_ROWS):
+        yield
+        rows += database.read(scored_posts, drawn[start : start + _PIECE_ROWS])
+    return tuple(rows)
 
 
 class Openings:
@@ -65,7 +70,7 @@ class Openings:
         self._of: tuple[Parts, Policy] | None = None
         self._kept: dict[int, Opening] = {}
 
-    def open(self, parts: Parts, in_force: Policy, days: int, *, anew: bool) -> Opening:
+    def open_in_steps(self, parts: Parts, in_force: Policy, days: int, *, anew: bool) -> Steps[Opening]:
         """The desk for these scores; of each span the journal is read once for a policy in force, and `anew`.
 
         Raises:
@@ -74,20 +79,27 @@ class Openings:
         """
         if self._of != (parts, in_force):
             self._of, self._kept = (parts, in_force), {}
-        if days not in self._kept or anew:
-            self._kept[days] = self._read(parts, in_force, days)
-        return self._kept[days]
+        if days in self._kept and not anew:
+            return self._kept[days]
+        made = yield from self._read_in_steps(parts, in_force, days)
+        if self._of == (parts, in_force):  # between two steps another policy may have come into force
+            self._kept[days] = made
+        return made
 
     def is_old(self, days: int) -> bool:
         """True where the journal's last days were read a while ago."""
         return days in self._kept and monotonic() - self._kept[days].read_at_s > OLD_AFTER_S
 
-    def _read(self, parts: Parts, in_force: Policy, days: int) -> Opening:
+    def _read_in_steps(self, parts: Parts, in_force: Policy, days: int) -> Steps[Opening]:
         one, other, calibration = parts
-        rows = self._database.read(rows_since, calibration.model_version, days)
-        known_scale = next((each.scale for each in self._kept.values()), None)
+        rows = yield from rows_in_steps(self._database, calibration.model_version, days)
+        yield
+        kept = self._kept.values() if self._of == (parts, in_force) else ()
+        known_scale = next((each.scale for each in kept), None)
         scale = known_scale or open_desk(join(one.predictions, other.predictions), calibration.predictions, in_force)
         known = set(calibration.predictions.taxonomy.names)
         fit = tuple(row for row in rows if set(row.intents) == known)
-        sample = read_journal([JournalRow(row.routes, row.intents, row.facts) for row in fit], scale)
+        yield
+        judged = [JournalRow(row.routes, row.intents, row.facts) for row in fit]
+        sample = yield from read_journal_in_steps(judged, scale)
         return Opening(scale, calibration, sample, fit, days, in_force, monotonic())

@@ -143,9 +143,9 @@ class ThresholdPages:
         source = visit.form or visit.query
         in_force = self._in_force(scored[-1])
         asked = _read(source, in_force.budget)
-        anew = "anew" in source
+        steps = self._openings.open_in_steps(scored, in_force, asked.days, anew="anew" in source)
         try:
-            return asked, await self._desk.worker.run(self._openings.open, scored, in_force, asked.days, anew=anew)
+            return asked, await self._desk.worker.run_in_turns(steps)
         except ValueError as error:
             raise HTTPException(409, str(error)) from None
         except StoreDownError as error:
@@ -200,8 +200,8 @@ class ThresholdPages:
                 return
             for days in spans:
                 anew = self._openings.is_old(days)
-                opened = partial(self._openings.open, scored, self._in_force(scored[-1]), days, anew=anew)
-                await self._desk.worker.run(opened)
+                steps = self._openings.open_in_steps(scored, self._in_force(scored[-1]), days, anew=anew)
+                await self._desk.worker.run_in_turns(steps)
 
     async def setting(self, visit: Visit) -> Response:
         """What a budget comes to, as a part of the page: asked for while a slider moves."""

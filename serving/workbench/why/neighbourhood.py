@@ -12,7 +12,7 @@ from data.splits import SplitsError
 from data.taxonomy import Taxonomy
 from evaluation.workbench.neighbours import Index, index_in_steps, nearest
 from serving.logs import fault_of
-from serving.workbench.confusion.sources import LabelledSet, Shelf, read_files
+from serving.workbench.confusion.sources import LabelledSet, Shelf, read_in_steps
 from serving.workbench.worker import Worker
 
 LOG = getLogger("signalbox.workbench")
@@ -73,7 +73,7 @@ class Neighbourhood:
         try:
             if chosen.path is None:
                 raise TypeError("An index was to be made of a span of the journal.")
-            making.posts = await self._worker.run(read_files, chosen.path, chosen.part, taxonomy)
+            making.posts = await self._worker.run_in_turns(read_in_steps(chosen.path, chosen.part, taxonomy))
             making.index = await self._worker.run_in_turns(index_in_steps(making.posts))
             making.state = "done"
         except (SourceError, SplitsError, OSError, ValueError) as error:

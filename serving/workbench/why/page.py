@@ -14,7 +14,6 @@ from starlette.routing import Route
 
 from data.rendering import Rendered
 from data.taxonomy import ROUTES, Platform
-from evaluation.workbench.evidence import explain_in_steps
 from models.policy import Action, Facts
 from models.predictor import Prediction, Predictor
 from serving.engine import ServedModel
@@ -25,6 +24,7 @@ from serving.journal.story import find_decisions
 from serving.workbench.confusion.sources import Shelf
 from serving.workbench.review.readings import MAX_NOTE_CHARACTERS
 from serving.workbench.visits import Desk, Visit, for_readers
+from serving.workbench.why.explanations import Explanations
 from serving.workbench.why.judges import Judge, judge_of, policy_of
 from serving.workbench.why.kept import Kept, read_kept
 from serving.workbench.why.neighbourhood import Neighbourhood
@@ -62,6 +62,7 @@ class WhyPages:
     def __init__(self, desk: Desk, shelf: Shelf) -> None:
         self._desk = desk
         self._neighbourhood = Neighbourhood(shelf, desk.worker)
+        self._explanations = Explanations(desk.worker)
 
     def routes(self) -> list[Route]:
         """All addresses."""
@@ -149,9 +150,13 @@ class WhyPages:
     async def _explained(
         self, visit: Visit, judge: Judge, rendered: Rendered, facts: Facts, recorded: Mapping[str, float] | None = None
     ) -> Response:
-        """The part of the page that says what moved a decision. `recorded` are the routes' probabilities of then."""
-        steps = explain_in_steps(judge.predictor, rendered, facts)
-        evidence = await self._desk.worker.run_in_turns(steps)
+        """The part of the page that says what moved a decision, or that it will.
+
+        `recorded` are the routes' probabilities of then.
+        """
+        evidence = await self._explanations.ask(judge.predictor, rendered, facts)
+        if evidence is None:
+            return self._desk.pages.show(visit.request, "why-evidence-awaited.html.j2", visit.reader)
         found = flips(evidence)
         return self._desk.pages.show(
             visit.request,

@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import httpx
@@ -130,12 +131,14 @@ def _addresses(client: httpx.Client) -> Iterator[tuple[str, str]]:
         yield f"confusion, {posts}, JSON", f"/qa/confusion/confusion.json?{asked}"
         yield f"confusion, {posts}, CSV", f"/qa/confusion/cases/posts.csv?{asked}"
         yield f"confusion, {posts}, picture", f"/qa/confusion/picture/risk.svg?{asked}"
-    newest = client.get("/qa/review/next?queue=newest").json()["posts"][0]["prediction_id"]
+    waiting = [client.get(f"/qa/review/next?queue={queue}").json()["posts"] for queue in ("newest", *QUEUES)]
+    newest, longest = waiting[0][0]["prediction_id"], max(chain(*waiting), key=lambda post: len(post["text"]))
     for span in ("hour", "day", "week", "month"):
         yield f"cockpit, {span}", f"/qa/cockpit?span={span}"
         yield f"cockpit, {span}, its stream", f"/qa/cockpit/stream?span={span}"
     yield "why, a post", f"/qa/why/{newest}"
     yield "why, its evidence", f"/qa/why/{newest}/evidence"
+    yield "why, the evidence of the longest post, as far as it is", f"/qa/why/{longest['prediction_id']}/evidence"
     yield "why, posts like it", f"/qa/why/{newest}/neighbours"
     for days in (7, 30):
         yield f"rules, what one would do, {days} days", f"/qa/rules/new?post={newest}&days={days}"
