@@ -110,6 +110,7 @@ def kept_texts(
     asked = select(*columns).select_from(joined).where(*conditions(wanted))
     if before is not None:
         place = tuple_(literal(before.at_ms, BigInteger), literal(before.prediction_id))
-        asked = asked.where(tuple_(FACETS.c.at_ms, FACETS.c.prediction_id) < place)
+        # The first says nothing new, but SQLite begins there only where it is told.
+        asked = asked.where(FACETS.c.at_ms <= before.at_ms, tuple_(FACETS.c.at_ms, FACETS.c.prediction_id) < place)
     found = connection.execute(asked.order_by(FACETS.c.at_ms.desc(), FACETS.c.prediction_id.desc()).limit(most))
     return tuple(KeptText(*row) for row in found)

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 
 from data.rejects import SourceError
 from serving.errors import NotReadyError
-from serving.journal.brake import BrakeEvent, brake_events
+from serving.journal.brake import brake_events
 from serving.journal.filter import Filter
 from serving.journal.queries import FollowUps, follow_ups
 from serving.logs import fault_of
@@ -114,10 +114,9 @@ class Rounds:
             HTTPException: 503 when the journal cannot be asked.
         """
         now = datetime.now(UTC)
-        hour = await self._figures(SPANS["hour"], now)
-        figures = hour if span == "hour" else await self._figures(SPANS[span], now)
-        events = await self._desk.read(partial(brake_events, most=EVENTS_SHOWN))
-        return await self._desk.worker.run(self._fill, figures, hour, events)
+        for name in {"hour", span}:
+            await self._count(SPANS[name], now)
+        return await self._desk.read(partial(self._fill, span=SPANS[span], now=now))
 
     async def prepare(self) -> None:
         """Nothing; once, every span is counted, so that who chooses one after the first page has it at once."""
@@ -127,24 +126,25 @@ class Rounds:
                 for span in SPANS.values():
                     await self._count(span, datetime.now(UTC))
 
-    async def _count(self, span: Span, now: datetime) -> Ledger:
-        """The ledger of a span, after what is due in it was read; who needs the same pieces shares them."""
+    async def _count(self, span: Span, now: datetime) -> None:
+        """Nothing; what is due in the ledger of a span was read; who needs the same pieces shares them."""
         ledger = self._ledgers[span.step_s]
         due = ledger.due(span, now)
         while True:
             async with self._one_piece_at_a_time:
                 steps = next(due, None)
                 if steps is None:
-                    return ledger
+                    return
                 await self._desk.read(partial(ledger.read, steps=steps))
 
-    async def _figures(self, span: Span, now: datetime) -> Figures:
-        ledger = await self._count(span, now)
-        return await self._desk.worker.run(lambda: figures_of(span, now, ledger.bars(span, now)))
+    def _figures(self, span: Span, now: datetime) -> Figures:
+        return figures_of(span, now, self._ledgers[span.step_s].bars(span, now))
 
-    def _fill(self, figures: Figures, hour: Figures, events: tuple[BrakeEvent, ...]) -> Mapping[str, str]:
+    def _fill(self, connection: Connection, span: Span, now: datetime) -> Mapping[str, str]:
+        """The parts, from what was counted: one turn of the thread, since between two a page may wait for others."""
+        figures, hour = self._figures(span, now), self._figures(SPANS["hour"], now)
         has_posts = bool(figures.total.posts)
-        unusual, bars, span = self._unusual.value, figures.bars, figures.span
+        unusual, bars = self._unusual.value, figures.bars
         return self._desk.pages.parts(
             PARTS,
             figures=figures,
@@ -157,7 +157,7 @@ class Rounds:
             latency_picture=charts.latency(figures.total) if has_posts else None,
             hours_picture=charts.last_hours(unusual.surges.hours) if unusual and unusual.surges.hours else None,
             brake=self._desk.bench.brake.health(),
-            events=events,
+            events=brake_events(connection, most=EVENTS_SHOWN),
             unusual=unusual,
             unusual_at=self._unusual.made_at,
             follow_ups=self._follow_ups.value,
