@@ -16,9 +16,9 @@ from serving.journal.address import Address
 from serving.journal.database import Database
 from serving.journal.facets import ms_of
 from serving.journal.filter import Filter
+from serving.journal.queries import first_at
 from serving.journal.reviews import masked, now
 from serving.journal.tables import BRAKE_EVENTS, FACETS
-from serving.journal.texts import first_at
 
 Event = Literal["engaged", "released"]
 BY_ITSELF = "the brake"

@@ -12,10 +12,8 @@ from datetime import datetime, timedelta
 from math import inf
 from typing import Any, Literal
 
-from pydantic_core import from_json
 from sqlalchemy import BigInteger, ColumnElement, Connection, Select, case, func, literal, select, tuple_
 
-from data.taxonomy import Route
 from models.policy import Facts
 from serving.journal.facets import ms_of, time_of
 from serving.journal.filter import Filter, conditions
@@ -82,17 +80,6 @@ class ReviewedPost:
     post: KeptPost
     facts: Facts
     readings: tuple[Reading, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredPost:
-    """A decision with all that a policy needs to decide it anew; `text` is masked."""
-
-    prediction_id: str
-    text: str
-    routes: dict[Route, float]
-    intents: dict[str, float]
-    facts: Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,27 +255,6 @@ def reviewed_posts(connection: Connection, wanted: Filter, *, most: int = 20_000
     return tuple(
         ReviewedPost(_post(row), FACTS.validate_json(row["facts"]), tuple(readings[row["prediction_id"]]))
         for row in rows
-    )
-
-
-def draw_posts(connection: Connection, wanted: Filter, *, most: int) -> tuple[str, ...]:
-    """The prediction ids of at most so many decisions, a sample drawn at random from all that are meant.
-
-    The same at each call. Of some the text may be deleted.
-    """
-    # By a sum, so that they are found by their time and then sorted: by the index of lots all of the journal is read.
-    drawn = select(FACETS.c.prediction_id).where(*conditions(wanted)).order_by(FACETS.c.lot + 0, FACETS.c.prediction_id)
-    return tuple(connection.execute(drawn.limit(most)).scalars())
-
-
-def scored_posts(connection: Connection, prediction_ids: Sequence[str]) -> tuple[ScoredPost, ...]:
-    """The decisions that are named, in the order of their ids and without those whose text is deleted."""
-    columns = DECISIONS.c["prediction_id", "text", "routes", "intents", "facts"]
-    asked = select(*columns).where(DECISIONS.c.prediction_id.in_(prediction_ids))
-    found = connection.execute(asked.order_by(DECISIONS.c.prediction_id))
-    return tuple(
-        ScoredPost(prediction_id, text, from_json(routes), from_json(intents), FACTS.validate_json(facts))
-        for prediction_id, text, routes, intents, facts in found
     )
 
 

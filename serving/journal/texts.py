@@ -1,13 +1,18 @@
-"""Posts drawn from the journal with what two times are compared by. Owns that a draw is random, and always the same."""
+"""Posts drawn from the journal: with what two times are compared by, or with all that a policy decides by.
 
+Owns that a draw is random, and always the same.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
+from pydantic_core import from_json
 from sqlalchemy import Connection, select
 
-from serving.journal.facets import time_of
+from data.taxonomy import Route
+from models.policy import Facts
 from serving.journal.filter import Filter, conditions
-from serving.journal.tables import DECISIONS, FACETS
+from serving.journal.tables import DECISIONS, FACETS, FACTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,17 @@ class ReadText:
     cluster: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class ScoredPost:
+    """A decision with all that a policy needs to decide it anew; `text` is masked."""
+
+    prediction_id: str
+    text: str
+    routes: dict[Route, float]
+    intents: dict[str, float]
+    facts: Facts
+
+
 def read_texts(connection: Connection, wanted: Filter, *, most: int) -> tuple[ReadText, ...]:
     """At most so many posts, a sample drawn at random from all that are meant, the same at each call."""
     facets = FACETS.c["platform", "lang", "route", "intent", "cluster"]
@@ -32,8 +48,22 @@ def read_texts(connection: Connection, wanted: Filter, *, most: int) -> tuple[Re
     return tuple(ReadText(*row) for row in found)
 
 
-def first_at(connection: Connection, wanted: Filter) -> datetime | None:
-    """When the oldest of them was received, `None` where there is none."""
-    asked = select(FACETS.c.at_ms).where(*conditions(wanted)).order_by(FACETS.c.at_ms).limit(1)
-    found = connection.execute(asked).scalar()
-    return None if found is None else time_of(found)
+def draw_posts(connection: Connection, wanted: Filter, *, most: int) -> tuple[str, ...]:
+    """The prediction ids of at most so many decisions, a sample drawn at random from all that are meant.
+
+    The same at each call. Of some the text may be deleted.
+    """
+    # By a sum, so that they are found by their time and then sorted: by the index of lots all of the journal is read.
+    drawn = select(FACETS.c.prediction_id).where(*conditions(wanted)).order_by(FACETS.c.lot + 0, FACETS.c.prediction_id)
+    return tuple(connection.execute(drawn.limit(most)).scalars())
+
+
+def scored_posts(connection: Connection, prediction_ids: Sequence[str]) -> tuple[ScoredPost, ...]:
+    """The decisions that are named, in the order of their ids and without those whose text is deleted."""
+    columns = DECISIONS.c["prediction_id", "text", "routes", "intents", "facts"]
+    asked = select(*columns).where(DECISIONS.c.prediction_id.in_(prediction_ids))
+    found = connection.execute(asked.order_by(DECISIONS.c.prediction_id))
+    return tuple(
+        ScoredPost(prediction_id, text, from_json(routes), from_json(intents), FACTS.validate_json(facts))
+        for prediction_id, text, routes, intents, facts in found
+    )

@@ -18,6 +18,7 @@ from serving.journal.queries import (
     confusion,
     counts,
     counts_by_time,
+    first_at,
     follow_ups,
     latencies,
     next_to_read,
@@ -28,7 +29,7 @@ from serving.journal.queries import (
 from serving.journal.reviews import Review, add_review, agreement, reviews_between, withdraw_review
 from serving.journal.store import open_store
 from serving.journal.tallies import tallies_by_step
-from serving.journal.texts import first_at, read_texts
+from serving.journal.texts import read_texts
 from serving.service import answers
 from tests.serving.journals import MODEL, PREDICTOR
 

@@ -17,7 +17,8 @@ from evaluation.workbench.drift import LEAST_POSTS, Drift, Sample, look_in_steps
 from evaluation.workbench.steps import Steps
 from serving.journal.facets import Clusters
 from serving.journal.filter import Filter
-from serving.journal.texts import ReadText, first_at, read_texts
+from serving.journal.queries import first_at
+from serving.journal.texts import ReadText, read_texts
 from serving.workbench.confusion.scorings import Scored
 
 NOW_SPAN, FIRST_SPAN = timedelta(days=7), timedelta(days=14)

@@ -9,9 +9,8 @@ from sqlalchemy import Connection
 from data.taxonomy import ROUTES
 from evaluation.workbench.spikes import find_spikes
 from serving.journal.filter import Filter
-from serving.journal.queries import Cluster, KeptPost, clusters, find_post
+from serving.journal.queries import Cluster, KeptPost, clusters, find_post, first_at
 from serving.journal.tallies import Tally, tallies_by_step
-from serving.journal.texts import first_at
 from serving.workbench.cockpit.ledger import HOUR_S
 
 WEEKS = 4

@@ -15,7 +15,7 @@ from evaluation.workbench.steps import Steps
 from models.policy import Policy
 from serving.journal.database import Database
 from serving.journal.filter import Filter
-from serving.journal.queries import ScoredPost, draw_posts, scored_posts
+from serving.journal.texts import ScoredPost, draw_posts, scored_posts
 from serving.workbench.confusion.scorings import Key, Scored
 from serving.workbench.confusion.sources import IN_SERVICE, Shelf
 
