@@ -49,7 +49,7 @@ INT8_FILE = "int8.onnx"
 _PARITY_POSTS = 200
 MEMBERS_AT_A_TIME = 4
 """More than two cores need: three on two cores end together, where two and then one would leave a core idle. Each
-takes 2.7 GB here."""
+takes 1.2 GB here."""
 
 
 @dataclass(frozen=True, slots=True)
