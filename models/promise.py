@@ -18,6 +18,7 @@ The promise must be of the answers that one policy gave: after a change of polic
 
 from dataclasses import dataclass
 from hashlib import sha256
+from math import exp
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,8 @@ _LOT_BYTES = 6
 """Of the hash: 48 bits, which a float holds exactly, so that no lot is rounded up to 1."""
 _TIMES_THE_PROMISE = (1.25, 1.5, 2.0, 3.0, 5.0)
 """The true risks, in multiples of a small promised one, at each of which one of the gamblers' stakes grows fastest."""
+_MOST_POWER = 700.0
+"""Of e: a larger capital is no number any more, and says nothing more."""
 MOST = 0.99
 """Of the largest stake with which no capital can become negative; one that stakes all is ruined by one surprise."""
 
@@ -53,6 +56,11 @@ class Watch:
     def alarm(self) -> bool:
         """Whether the promise was ever seen broken: an alarm stays, whatever follows."""
         return self.alarm_at is not None
+
+    @property
+    def e_value(self) -> float:
+        """The capital after the last answer; 1 before the first."""
+        return exp(min(float(self.log_e[-1]), _MOST_POWER)) if len(self.log_e) else 1.0
 
 
 def check_answers(wrong: BoolArray, drawn: BoolArray, probability: FloatArray, confidence: float) -> None:

@@ -8,12 +8,10 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
-from math import exp
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from models.policy import RiskBudget
-from models.promise import watch
 from serving.errors import NotReadyError
 from serving.journal.address import read_address
 from serving.lineup import Lineup
@@ -31,8 +29,6 @@ LOOK_EVERY_S = 300.0
 """People read some answers an hour; a look over 100,000 automatic answers takes 0.3 s (docs/workbench.md)."""
 NICENESS = 19
 """It comes last, as the pages do (docs/decisions/0036)."""
-_MOST_POWER = 700.0
-"""Of e: a larger capital is no number any more, and says nothing more."""
 LOG = logging.getLogger("signalbox.risk")
 OFF = RiskAnswer(state="off", e_value=None, alarm_at=None)
 _UNREAD = RiskAnswer(state="unread", e_value=None, alarm_at=None)
@@ -44,12 +40,9 @@ def judge(stream: "Stream | None", budget: RiskBudget) -> RiskAnswer:
     """What the answers that were drawn and read say of a promise, up to the first that was drawn and is not read."""
     if stream is None or not 0 < budget.wrong < 1:
         return OFF
-    n, wrong = stream.counted, stream.of("wrong", "sensitive")
-    found = watch(wrong[:n], stream.drawn[:n], stream.chance[:n], promise=budget.wrong, confidence=budget.confidence)
-    is_read = bool((stream.drawn & ~stream.of("unread")).any())
-    state: RiskState = "alarm" if found.alarm else "quiet" if is_read else "nothing"
-    e_value = exp(min(float(found.log_e[-1]), _MOST_POWER)) if n else 1.0
-    return RiskAnswer(state=state, e_value=e_value, alarm_at=1 / (1 - budget.confidence))
+    found = stream.test(budget)
+    state: RiskState = "alarm" if found.alarm else "quiet" if stream.read.any() else "nothing"
+    return RiskAnswer(state=state, e_value=found.e_value, alarm_at=1 / (1 - budget.confidence))
 
 
 class RiskWatch:

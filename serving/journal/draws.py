@@ -14,7 +14,8 @@ import numpy.typing as npt
 from sqlalchemy import Connection
 
 from models.calibration import FloatArray
-from models.promise import BoolArray, lot_of
+from models.policy import RiskBudget
+from models.promise import BoolArray, Watch, lot_of, watch
 from serving.journal.facets import ms_of
 from serving.journal.lotteries import Lottery, Said, Scope, automatic_answers, lotteries, said_of_automatic_answers
 from serving.journal.samples import Sample
@@ -45,10 +46,20 @@ class Stream:
         return self.drawn & self.of("unread")
 
     @property
+    def read(self) -> BoolArray:
+        """The answers that were drawn and somebody has judged, `[n]`."""
+        return self.drawn & ~self.of("unread")
+
+    @property
     def counted(self) -> int:
         """How many answers come before the first that was drawn and is not judged: these alone say something."""
         waiting = np.flatnonzero(self.waiting)
         return int(waiting[0]) if len(waiting) else len(self.ids)
+
+    def test(self, budget: RiskBudget) -> Watch:
+        """Whether the promise of a budget on wrong answers, over 0 and under 1, is broken, by those that count."""
+        n, wrong = self.counted, self.of("wrong", "sensitive")
+        return watch(wrong[:n], self.drawn[:n], self.chance[:n], promise=budget.wrong, confidence=budget.confidence)
 
 
 def verdict_of(said: Iterable[Said]) -> Verdict:

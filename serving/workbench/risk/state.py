@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-import numpy as np
-
 from evaluation.predictions import BoolArray
 from evaluation.workbench.monitor import RiskSequence, answers_to_alarm, risk_sequence
 from models.policy import RiskBudget
-from models.promise import Watch, watch
+from models.promise import Watch
 from serving.journal.draws import Stream
 
 TWICE = 2.0
@@ -99,10 +97,8 @@ def state_of(stream: Stream, budget: RiskBudget, chance: float, now: datetime) -
     n, wrong, doubtful = stream.counted, stream.of("wrong", "sensitive"), stream.of("doubt")
     sensitive = stream.of("sensitive")
     promise, confidence = budget.wrong, budget.confidence
-    watched = sequence = of_sensitive = None
-    if n and 0 < promise < 1:
-        given = (wrong[:n], stream.drawn[:n], stream.chance[:n])
-        watched = watch(*given, promise=promise, confidence=confidence)
+    sequence = of_sensitive = None
+    watched = stream.test(budget) if n and 0 < promise < 1 else None
     if n and stream.drawn[:n].any():
         sequence = _sequence(stream, wrong, doubtful, n, confidence)
         of_sensitive = _sequence(stream, sensitive, doubtful, n, confidence)
@@ -115,13 +111,13 @@ def state_of(stream: Stream, budget: RiskBudget, chance: float, now: datetime) -
         answers=len(stream.ids),
         counted=n,
         drawn=int(stream.drawn.sum()),
-        read=int((stream.drawn & ~stream.of("unread")).sum()),
+        read=int(stream.read.sum()),
         wrong=int(wrong.sum()),
         sensitive=int(sensitive.sum()),
         doubtful=int(doubtful.sum()),
         waiting=int(stream.waiting.sum()),
         stands_since=_time(float(stream.at_ms[n])) if n < len(stream.ids) else None,
-        e_value=float(np.exp(watched.log_e[-1])) if watched else 1.0,
+        e_value=watched.e_value if watched else 1.0,
         line=1 / (1 - confidence),
         alarm_at=None if alarm_at is None else _time(float(stream.at_ms[alarm_at])),
         risk=_last(sequence) if sequence else None,
