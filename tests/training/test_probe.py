@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from data.splits import Splits
 from data.taxonomy import BUILT_IN
-from training.development import pool_examples, predict_logits
+from training.development import Vectors, pool_examples, predict_logits
 from training.examples import Encoder, Example, make_example
 from training.members import finetune, read_encoder
 from training.network import Network, build_network
@@ -43,8 +43,10 @@ def copy_of(network: Network) -> dict[str, torch.Tensor]:
     return {name: values.clone() for name, values in network.state_dict().items()}
 
 
-def routes_of(examples: Sequence[Example]) -> list[int]:
-    return [each.route for each in examples]
+def regression_on(rows: Vectors, examples: Sequence[Example]) -> tuple[LogisticRegression, Vectors]:
+    """The regression that tells the routes of these examples apart, and their vectors as it takes them."""
+    scaled = rows / np.linalg.norm(rows, axis=1).mean()
+    return LogisticRegression(C=10.0, max_iter=1_000).fit(scaled, [each.route for each in examples]), scaled
 
 
 def test_the_heads_say_what_a_regression_on_the_pretrained_encoder_says(
@@ -53,8 +55,7 @@ def test_the_heads_say_what_a_regression_on_the_pretrained_encoder_says(
     before = copy_of(drawn)
     rows = pool_examples(drawn, reading, examples)
     start_heads(drawn, reading, examples, routed=True)
-    scaled = rows / np.linalg.norm(rows, axis=1).mean()
-    regression = LogisticRegression(C=10.0, max_iter=1_000).fit(scaled, routes_of(examples))
+    regression, scaled = regression_on(rows, examples)
     said, _ = predict_logits(drawn, reading, examples)
     wanted = regression.predict_log_proba(scaled)
     shares = said - np.log(np.exp(said).sum(1, keepdims=True))
@@ -68,8 +69,7 @@ def test_two_classes_are_told_apart_as_surely_as_the_regression_does(
     two = [replace(each, route=min(each.route, 1)) for each in examples]
     rows = pool_examples(drawn, reading, two)
     start_heads(drawn, reading, two, routed=True)
-    scaled = rows / np.linalg.norm(rows, axis=1).mean()
-    regression = LogisticRegression(C=10.0, max_iter=1_000).fit(scaled, routes_of(two))
+    regression, scaled = regression_on(rows, two)
     said, _ = predict_logits(drawn, reading, two)
     np.testing.assert_allclose(said[:, 1] - said[:, 0], regression.decision_function(scaled), atol=1e-3)
 
