@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from data.dependencies import needs_group
 from data.progress import Watch, unwatched
+from data.steps import Steps, finish
 
 SHINGLE_CHARACTERS = 4
 NEAR_DUPLICATE_SIMILARITY = 0.7
@@ -19,6 +20,8 @@ share only the words of an emoji or a mention."""
 _BANDS, _ROWS = 32, 4
 """A pair at similarity 0.7 becomes a candidate with probability 1 - (1 - 0.7^4)^32 = 0.9998."""
 _SEED = 1
+_PIECE_TEXTS = 64
+"""Some 15 ms of one core."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -43,7 +46,7 @@ def similarity(one: frozenset[str], other: frozenset[str]) -> float:
     return len(one & other) / union if union else 1.0
 
 
-def _candidates(sets: Sequence[frozenset[str]], watch: Watch) -> list[tuple[int, int]]:
+def _candidates_in_steps(sets: Sequence[frozenset[str]], watch: Watch) -> Steps[list[tuple[int, int]]]:
     with needs_group("evaluate", "Finding near duplicates"):
         from datasketch import MinHash, MinHashLSH
     permutations = _BANDS * _ROWS
@@ -55,7 +58,25 @@ def _candidates(sets: Sequence[frozenset[str]], watch: Watch) -> list[tuple[int,
     for place, signature in enumerate(watch(signatures, "comparing texts", len(sets))):
         pairs += [(earlier, place) for earlier in index.query(signature)]
         index.insert(place, signature, check_duplication=False)
+        if not place % _PIECE_TEXTS:
+            yield
     return sorted(pairs)
+
+
+def near_duplicates_in_steps(
+    texts: Sequence[str], threshold: float = NEAR_DUPLICATE_SIMILARITY, *, watch: Watch = unwatched
+) -> Steps[tuple[Pair, ...]]:
+    """The same as `near_duplicates`, some texts a step."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, text in enumerate(texts):
+        places[text.casefold()].append(place)
+    pairs = [Pair(first, later, 1.0) for first, *others in places.values() for later in others]
+    firsts = [same[0] for same in places.values()]
+    sets = [shingles(texts[first]) for first in firsts]
+    for one, other in (yield from _candidates_in_steps(sets, watch)):
+        if (alike := similarity(sets[one], sets[other])) >= threshold:
+            pairs.append(Pair(firsts[one], firsts[other], alike))
+    return tuple(sorted(pairs))
 
 
 def near_duplicates(
@@ -66,13 +87,4 @@ def near_duplicates(
     Equal texts (but for case) are paired with the first of them only, so that a hundred times "thanks" gives 99
     pairs; what is near to one of them is paired with that first one.
     """
-    places: dict[str, list[int]] = defaultdict(list)
-    for place, text in enumerate(texts):
-        places[text.casefold()].append(place)
-    pairs = [Pair(first, later, 1.0) for first, *others in places.values() for later in others]
-    firsts = [same[0] for same in places.values()]
-    sets = [shingles(texts[first]) for first in firsts]
-    for one, other in _candidates(sets, watch):
-        if (alike := similarity(sets[one], sets[other])) >= threshold:
-            pairs.append(Pair(firsts[one], firsts[other], alike))
-    return tuple(sorted(pairs))
+    return finish(near_duplicates_in_steps(texts, threshold, watch=watch))

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from data.dependencies import needs_group
-from data.grouping import group
+from data.grouping import group, group_in_steps
 from data.post import LabelledPost
+from data.steps import Steps, finish
 from data.taxonomy import ROUTES, Route, Taxonomy
 from models.calibration import FloatArray
 from models.policy import Decision, Facts, Policy, decide
@@ -114,9 +115,10 @@ def tabulate(
     )
 
 
-def join(one: Predictions, other: Predictions) -> Predictions:
-    """The table of both, one after the other, of one taxonomy and with no post in common; groups may reach across."""
+def join_in_steps(one: Predictions, other: Predictions) -> Steps[Predictions]:
+    """The same as `join`, some posts a step."""
     posts = (*one.posts, *other.posts)
+    grouping = yield from group_in_steps(posts)
     return Predictions(
         posts=posts,
         routes=np.concatenate([one.routes, other.routes]),
@@ -124,9 +126,14 @@ def join(one: Predictions, other: Predictions) -> Predictions:
         route_probabilities=np.concatenate([one.route_probabilities, other.route_probabilities]),
         intent_probabilities=np.concatenate([one.intent_probabilities, other.intent_probabilities]),
         facts=(*one.facts, *other.facts),
-        groups=np.array(group(posts).numbers, dtype=np.int64),
+        groups=np.array(grouping.numbers, dtype=np.int64),
         taxonomy=one.taxonomy,
     )
+
+
+def join(one: Predictions, other: Predictions) -> Predictions:
+    """The table of both, one after the other, of one taxonomy and with no post in common; groups may reach across."""
+    return finish(join_in_steps(one, other))
 
 
 def predict_posts(predictor: Predictor, posts: Sequence[LabelledPost], *, progress: bool = True) -> Predictions:

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data.steps import Steps, finish
 from data.taxonomy import ROUTES, Intent, Route
 from evaluation.certificates import LEAKS, all_certified, certify_closed, explain, worst_p_values
 from evaluation.closings import ACTIONS, CLOSING, Closings, Outcomes, action_places, read_closings
 from evaluation.predictions import BoolArray, IntArray, Predictions
 from evaluation.thresholds import Step, check_apart, path_of, policy_of, specialist_thresholds
-from evaluation.workbench.steps import Steps, finish
 from models.calibration import FloatArray
 from models.policy import Action, Decision, Facts, Policy, RiskBudget, Thresholds, decide
 
@@ -67,24 +67,34 @@ class Setting:
     changes: tuple[Change, ...]
 
 
+def open_desk_in_steps(development: Predictions, calibration: Predictions, in_force: Policy) -> Steps[Desk]:
+    """The same as `open_desk`, one reading of a part a step."""
+    check_apart(development, calibration)
+    fixed = specialist_thresholds(development)
+    opened = in_force.model_copy(update={"thresholds": fixed})
+    yield
+    of_development = read_closings(development, opened)
+    yield
+    of_calibration = read_closings(calibration, opened)
+    yield
+    return Desk(
+        in_force=in_force,
+        fixed=fixed,
+        development=development,
+        calibration=calibration,
+        development_closings=of_development,
+        calibration_closings=of_calibration,
+        before=action_places(calibration.decide(in_force)),
+    )
+
+
 def open_desk(development: Predictions, calibration: Predictions, in_force: Policy) -> Desk:
     """The desk for a bundle's scores on two parts of a labelled set, and for the policy that is in force.
 
     Raises:
         ValueError: when a part is empty or the two share a post.
     """
-    check_apart(development, calibration)
-    fixed = specialist_thresholds(development)
-    opened = in_force.model_copy(update={"thresholds": fixed})
-    return Desk(
-        in_force=in_force,
-        fixed=fixed,
-        development=development,
-        calibration=calibration,
-        development_closings=read_closings(development, opened),
-        calibration_closings=read_closings(calibration, opened),
-        before=action_places(calibration.decide(in_force)),
-    )
+    return finish(open_desk_in_steps(development, calibration, in_force))
 
 
 def _boldest(desk: Desk, budget: RiskBudget) -> Step:

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from data.dependencies import needs_group
+from data.steps import Steps, finish
 from evaluation.predictions import BoolArray, IntArray
-from evaluation.workbench.steps import Steps, finish
 from models.calibration import FloatArray
 
 with needs_group("evaluate", "Looking for drift"):

@@ -13,8 +13,8 @@ from functools import cache
 from typing import Literal
 
 from data.rendering import Rendered, emoji_names, without_author
+from data.steps import Steps, finish
 from data.taxonomy import Route
-from evaluation.workbench.steps import Steps, finish
 from models.guards import facts_again
 from models.policy import Action, Facts, Thresholds
 from models.predictor import Prediction, Predictor

@@ -15,7 +15,7 @@ import numpy as np
 from data.dependencies import needs_group
 from data.post import Post
 from data.rendering import render
-from evaluation.workbench.steps import Steps, finish
+from data.steps import Steps, finish
 
 with needs_group("evaluate", "Finding posts that are alike"):
     from scipy import sparse

@@ -18,6 +18,7 @@ from serving.journal.database import Database
 from serving.journal.queries import KeptPost
 from serving.journal.store import Store, open_store
 from serving.settings import Settings
+from serving.workbench import worker
 from tests.fakes import BOLD_POLICY, NOW, FakeClassifier, fake_bundle
 from tests.postgres import NoPostgresError, running_cluster
 from tests.serving.clients import PATIENT_MS, WAIT_S, running_server, service_of
@@ -106,8 +107,10 @@ def store(journal: str) -> Iterator[Store]:
 
 
 @pytest.fixture
-def bench(fake: Predictor, journal: str) -> Bench:
+def bench(fake: Predictor, journal: str, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """A client of a server with a journal of its own: `with bench() as client`, with settings of its own."""
+    # A test that waits asks for a page again and again without a pause, and work aside lets pages go first.
+    monkeypatch.setattr(worker, "PATIENCE_S", 0.0)
 
     @contextmanager
     def start(address: str = "http://127.0.0.1", **settings: Any) -> Iterator[TestClient]:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.workbench.steps import finish
+from data.steps import finish
 from serving.journal.database import Database
 from serving.journal.filter import Filter
 from serving.journal.queries import LATENCY_BOUNDS_MS, counts, latencies, promise

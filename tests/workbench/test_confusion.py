@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from data.steps import finish
 from evaluation.predictions import predict_posts
 from evaluation.summary import summarise
-from evaluation.workbench.steps import finish
 from models.predictor import Predictor
 from serving.settings import Settings
 from serving.workbench.confusion.charts import charts_of

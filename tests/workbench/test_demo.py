@@ -18,7 +18,7 @@ from data.post import Author
 from data.progress import unwatched
 from data.sources import write_labelled
 from data.splits import split, write_splits
-from evaluation.workbench.steps import finish
+from data.steps import finish
 from models.policy import RiskBudget
 from models.predictor import Predictor
 from serving.__main__ import main

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ from evaluation.thresholds import fit_policy
 from models.policy import Policy, RiskBudget
 from models.predictor import Predictor
 from serving.journal.database import Database
-from tests.serving.clients import read_rules, service_of
+from serving.journal.texts import draw_posts
+from serving.workbench.thresholds import openings
+from tests.serving.clients import WAIT_S, read_rules, service_of
 from tests.workbench.conftest import Bench, on_both
 from tests.workbench.decisions import TEXTS, judge, until
 from tests.workbench.proving import posts_that_prove, write_proving
@@ -48,7 +51,7 @@ def post(client: TestClient, path: str, **form: str) -> Any:
 def opened(client: TestClient) -> str:
     """The page with its desk, which is opened where it is not yet."""
     post(client, "score")
-    return until(lambda: client.get(PATH).text, lambda page: 'id="setting"' in page)
+    return until(lambda: client.get(PATH).text, lambda page: "What is proven" in page)
 
 
 def propose(client: TestClient, version: str = "8", **form: str) -> Any:
@@ -70,6 +73,30 @@ def test_the_desk_opens_once_its_posts_are_scored(client: TestClient) -> None:
     assert "Not scored yet" in client.get(PATH).text
     assert client.get(f"{PATH}/setting").status_code == 409
     assert "What is proven" in opened(client)
+
+
+def test_while_the_desk_is_opened_for_another_policy_the_page_says_so_and_asks_again(
+    client: TestClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(client)
+    judge(client, database)
+    propose(client)
+    policy_id = id_of(client)
+    sign_in(client, "Ben")
+    post(client, f"proposals/{policy_id}/approve")
+    post(client, f"proposals/{policy_id}/activate", reason="Monday")
+    may_read = Event()
+    monkeypatch.setattr(
+        openings, "draw_posts", lambda *given, **named: may_read.wait(WAIT_S) and draw_posts(*given, **named)
+    )
+    read_rules(client)
+    part = client.get(f"{PATH}/setting").text
+    may_read.set()
+    assert "The desk is being opened" in part
+    assert "What is proven" not in part
+    page = until(lambda: client.get(PATH).text, lambda page: "What is proven" in page)
+    assert "under policy 8" in page
+    assert f"of {len(TEXTS)} posts change action" in page, "those that came since"
 
 
 def test_a_budget_comes_to_what_evaluation_proves(client: TestClient, fake: Predictor, posts: Path) -> None:

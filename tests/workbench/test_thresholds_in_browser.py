@@ -35,7 +35,7 @@ def desk(open_page: OpenPage, address: str) -> "Page":
     page.locator("#setting, #closed").first.wait_for()
     if page.locator("#closed").count():
         page.get_by_role("button", name="Score them").click()
-    page.locator("#setting").wait_for()
+    page.get_by_role("heading", name="What is proven").wait_for()
     return page
 
 

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from data.rendering import render
+from data.steps import Steps
 from data.taxonomy import ROUTES
 from evaluation.predictions import Predictions
 from evaluation.workbench.drift import LEAST_POSTS, Drift, Sample, look_in_steps
-from evaluation.workbench.steps import Steps
 from serving.journal.facets import Clusters
 from serving.journal.filter import Filter
 from serving.journal.queries import first_at

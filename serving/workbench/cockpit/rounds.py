@@ -184,4 +184,4 @@ class Rounds:
         scored, watch = self._scored(model), self._drift_watch
         await self._desk.read(partial(watch.read_now, model_version=model, at=now))
         await self._desk.read(partial(watch.read_then, model_version=model, at=now, scored=scored))
-        return await self._desk.worker.run_in_turns(watch.compare_in_steps())
+        return await self._desk.worker.aside.run_in_turns(watch.compare_in_steps())

@@ -14,22 +14,23 @@ import numpy as np
 import numpy.typing as npt
 
 from data.fingerprint import fingerprint
-from data.grouping import group
+from data.grouping import group_in_steps
 from data.post import LabelledPost
 from data.rejects import SourceError
 from data.rendering import Rendered
 from data.splits import SplitsError
+from data.steps import Steps
 from evaluation.predictions import Predictions, tabulate
 from evaluation.report.cases import Case, cases_of
 from evaluation.slices import DIMENSIONS
 from evaluation.summary import Summary, summarise
-from evaluation.workbench.steps import Steps
 from models.bundle import BundleError
 from models.policy import Decision, Facts, Policy
 from models.predictor import Predictor, Scores
 from serving.errors import NotReadyError
 from serving.journal.faults import JournalError
 from serving.logs import fault_of
+from serving.memory import keep_what_lives
 from serving.workbench.confusion.ceiling import Ceiling
 from serving.workbench.confusion.sources import Shelf
 from serving.workbench.confusion.spans import ReadPosts
@@ -106,9 +107,9 @@ def _again(predictor: Predictor, read: Sequence[tuple[Rendered, Facts]]) -> list
 def _finish_in_steps(
     key: Key, predictor: Predictor, posts: tuple[LabelledPost, ...], scores: list[Scores], ceiling: Ceiling | None
 ) -> Steps[Scored]:
-    groups = group(posts).numbers
+    grouping = yield from group_in_steps(posts)
     yield
-    predictions = tabulate(posts, scores, groups, predictor.bundle.taxonomy)
+    predictions = tabulate(posts, scores, grouping.numbers, predictor.bundle.taxonomy)
     decisions = predictions.decide(predictor.policy)
     yield
     cases = cases_of(predictions, predictor.policy)
@@ -199,9 +200,9 @@ class Scorings:
 
     async def _score(self, scoring: Scoring) -> Scored:
         bundle, name = scoring.key
-        run = self._worker.run
+        run = self._worker.aside.run
         predictor = await run(self._shelf.load, bundle)
-        chosen, in_turns = self._shelf.find_set(name), self._worker.run_in_turns
+        chosen, in_turns = self._shelf.find_set(name), self._worker.aside.run_in_turns
         material = await in_turns(self._shelf.read_in_steps(chosen, predictor.bundle.taxonomy))
         posts, ceiling = (material.posts, material.ceiling) if isinstance(material, ReadPosts) else (material, None)
         scoring.all_posts = len(posts)
@@ -213,4 +214,6 @@ class Scorings:
             else:
                 scores += await run(predictor.score, posts[piece])
             scoring.done_posts = len(scores)
-        return await in_turns(_finish_in_steps(scoring.key, predictor, posts, scores, ceiling))
+        scored = await in_turns(_finish_in_steps(scoring.key, predictor, posts, scores, ceiling))
+        await run(keep_what_lives)
+        return scored

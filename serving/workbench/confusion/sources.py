@@ -8,8 +8,8 @@ from data.post import LabelledPost
 from data.rejects import SourceError
 from data.sources import read_labelled
 from data.splits import PARTS, load_splits
+from data.steps import Steps
 from data.taxonomy import Taxonomy
-from evaluation.workbench.steps import Steps
 from models.bundle import MANIFEST_FILE, BundleError, load_bundle
 from models.predictor import Predictor
 from serving.journal.database import Database

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
-from evaluation.workbench.steps import Steps
+from data.steps import Steps
 from serving.journal.database import Database
 from serving.journal.filter import Filter
 from serving.journal.rules import Rule

@@ -1,23 +1,27 @@
 """What the threshold desk is opened with: scores of the posts that choose and prove, and a sample of the journal.
 
-Opened once for a bundle and its policy, and kept: a move of a slider then decides no post anew.
+Opened once for a bundle and its policy, and kept: a move of a slider then decides no post anew. Opening takes longer
+than a page may (0.7 s of one core), so nobody waits for all of it.
 """
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
 from data.splits import PartName
-from evaluation.predictions import join
+from data.steps import Steps
+from evaluation.predictions import Predictions, join_in_steps
 from evaluation.workbench.desk import Desk as Scale
-from evaluation.workbench.desk import JournalRow, JournalSample, open_desk, read_journal_in_steps
-from evaluation.workbench.steps import Steps
+from evaluation.workbench.desk import JournalRow, JournalSample, open_desk_in_steps, read_journal_in_steps, set_budget
 from models.policy import Policy
 from serving.journal.database import Database
 from serving.journal.filter import Filter
 from serving.journal.texts import ScoredPost, draw_posts, scored_posts
+from serving.memory import keep_what_lives
 from serving.workbench.confusion.scorings import Key, Scored
 from serving.workbench.confusion.sources import IN_SERVICE, Shelf
+from serving.workbench.worker import Worker
 
 CHOOSING: tuple[PartName, PartName] = ("development", "temperature")
 PROVING: PartName = "calibration"
@@ -26,6 +30,8 @@ Parts = tuple[Scored, Scored, Scored]
 """The scores of the parts that choose and, last, of the one that proves."""
 OLD_AFTER_S = 60.0
 """A minute of 5,000 decisions of a day is no visible share of them."""
+WAIT_S = 0.1
+"""A page is to take 0.3 s at most (issue 5), and has 0.05 s of its own work and a turn to wait for."""
 MOST_ROWS = 5_000
 """Of the journal: a share of 10 % is known to within a point, and reading them takes under a second."""
 _PIECE_ROWS = 500
@@ -62,44 +68,95 @@ def rows_in_steps(database: Database, model_version: str, days: int) -> Steps[tu
     return tuple(rows)
 
 
-class Openings:
-    """The desk that was opened last: one bundle is in service at a time. For the pages' own thread."""
+def _scale_in_steps(chosen: Predictions, calibration: Predictions, in_force: Policy) -> Steps[Scale]:
+    """The scale, ready for a first move."""
+    scale = yield from open_desk_in_steps(chosen, calibration, in_force)
+    yield
+    # What SciPy makes once for the first budget takes longer than all else that a move does.
+    set_budget(scale, in_force.budget)
+    return scale
 
-    def __init__(self, database: Database) -> None:
+
+def _sampled_in_steps(
+    rows: tuple[ScoredPost, ...], scale: Scale
+) -> Steps[tuple[tuple[ScoredPost, ...], JournalSample]]:
+    """The rows whose intents the scale knows, and what it makes of them."""
+    known = set(scale.calibration.taxonomy.names)
+    fit = tuple(row for row in rows if set(row.intents) == known)
+    yield
+    judged = [JournalRow(row.routes, row.intents, row.facts) for row in fit]
+    return fit, (yield from read_journal_in_steps(judged, scale))
+
+
+class Openings:
+    """The desk that was opened last: one bundle is in service at a time. Opened in turns, while the page says so.
+
+    Every method is for the event loop's thread.
+    """
+
+    def __init__(self, database: Database, worker: Worker) -> None:
         self._database = database
+        self._aside = worker.aside
+        self._one_at_a_time = asyncio.Lock()
+        self._chosen: tuple[Parts, Predictions] | None = None
+        self._scale: tuple[Parts, Policy, Scale] | None = None
         self._of: tuple[Parts, Policy] | None = None
         self._kept: dict[int, Opening] = {}
+        self._tasks: dict[int, asyncio.Task[Opening]] = {}
 
-    def open_in_steps(self, parts: Parts, in_force: Policy, days: int, *, anew: bool) -> Steps[Opening]:
-        """The desk for these scores; of each span the journal is read once for a policy in force, and `anew`.
+    async def ask(self, parts: Parts, in_force: Policy, days: int, *, anew: bool = False) -> Opening | None:
+        """The desk for these scores over the journal's last days; `None` while it is being opened.
+
+        The journal is read once for a span and a policy in force, and `anew`: what was read before stands until then.
 
         Raises:
             ValueError: when the parts share a post, or one is empty.
             StoreDownError: when the journal cannot be asked.
         """
-        if self._of != (parts, in_force):
-            self._of, self._kept = (parts, in_force), {}
-        if days in self._kept and not anew:
-            return self._kept[days]
-        made = yield from self._read_in_steps(parts, in_force, days)
-        if self._of == (parts, in_force):  # between two steps another policy may have come into force
-            self._kept[days] = made
-        return made
+        task = self._task(parts, in_force, days, anew=anew)
+        if task is not None:
+            await asyncio.wait({task}, timeout=WAIT_S)
+            if task.done():
+                return task.result()
+        return self._kept.get(days) if self._of == (parts, in_force) else None
+
+    async def open(self, parts: Parts, in_force: Policy, days: int, *, anew: bool = False) -> Opening:
+        """The same, waited for."""
+        task = self._task(parts, in_force, days, anew=anew)
+        return self._kept[days] if task is None else await asyncio.shield(task)
 
     def is_old(self, days: int) -> bool:
         """True where the journal's last days were read a while ago."""
         return days in self._kept and monotonic() - self._kept[days].read_at_s > OLD_AFTER_S
 
-    def _read_in_steps(self, parts: Parts, in_force: Policy, days: int) -> Steps[Opening]:
+    def _task(self, parts: Parts, in_force: Policy, days: int, *, anew: bool) -> asyncio.Task[Opening] | None:
+        """What opens the desk, begun where nothing does; `None` where it is open and to stay as it is."""
+        if self._of != (parts, in_force):
+            self._of, self._kept, self._tasks = (parts, in_force), {}, {}
+        if days in self._kept and not anew:
+            return None
+        task = self._tasks.get(days)
+        if task is None or task.done():
+            task = self._tasks[days] = asyncio.get_running_loop().create_task(self._open(parts, in_force, days))
+        return task
+
+    async def _open(self, parts: Parts, in_force: Policy, days: int) -> Opening:
+        async with self._one_at_a_time:  # so that what all spans share is made once
+            scale = await self._scale_for(parts, in_force)
+            rows = await self._aside.run_in_turns(rows_in_steps(self._database, parts[-1].model_version, days))
+            fit, sample = await self._aside.run_in_turns(_sampled_in_steps(rows, scale))
+            await self._aside.run(keep_what_lives)
+        made = Opening(scale, parts[-1], sample, fit, days, in_force, monotonic())
+        if self._of == (parts, in_force):  # meanwhile another policy may have come into force
+            self._kept[days] = made
+        return made
+
+    async def _scale_for(self, parts: Parts, in_force: Policy) -> Scale:
+        """The scale of these scores: the posts that choose are put together once, whatever policy is in force."""
         one, other, calibration = parts
-        rows = yield from rows_in_steps(self._database, calibration.model_version, days)
-        yield
-        kept = self._kept.values() if self._of == (parts, in_force) else ()
-        known_scale = next((each.scale for each in kept), None)
-        scale = known_scale or open_desk(join(one.predictions, other.predictions), calibration.predictions, in_force)
-        known = set(calibration.predictions.taxonomy.names)
-        fit = tuple(row for row in rows if set(row.intents) == known)
-        yield
-        judged = [JournalRow(row.routes, row.intents, row.facts) for row in fit]
-        sample = yield from read_journal_in_steps(judged, scale)
-        return Opening(scale, calibration, sample, fit, days, in_force, monotonic())
+        if self._chosen is None or self._chosen[0] != parts:
+            self._chosen = parts, await self._aside.run_in_turns(join_in_steps(one.predictions, other.predictions))
+        if self._scale is None or self._scale[:2] != (parts, in_force):
+            steps = _scale_in_steps(self._chosen[1], calibration.predictions, in_force)
+            self._scale = parts, in_force, await self._aside.run_in_turns(steps)
+        return self._scale[-1]

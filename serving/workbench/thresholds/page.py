@@ -5,8 +5,8 @@ evaluation proves.
 """
 
 import json
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -94,6 +94,20 @@ def _costs(setting: Setting, trial: Trial | None, prices: Prices) -> Costs:
     return costs(share, seen, max(wrong.upper_bound, seen), prices)
 
 
+@contextmanager
+def _desk_faults() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise HTTPException(409, str(error)) from None
+    except StoreDownError as error:
+        raise HTTPException(
+            503,
+            f"The desk is not open: the journal's database answers {error.code}. Wanted: one that can be asked. "
+            "Try it again in a moment.",
+        ) from None
+
+
 class ThresholdPages:
     """The pages over the scorings of the confusion report, and the versions in the journal."""
 
@@ -101,7 +115,7 @@ class ThresholdPages:
         self._desk = desk
         self._shelf = shelf
         self._scorings = scorings
-        self._openings = Openings(desk.database)
+        self._openings = Openings(desk.database, desk.worker)
 
     def routes(self) -> list[Route]:
         """All addresses."""
@@ -132,7 +146,8 @@ class ThresholdPages:
         same = champion.versions.model == scored.model_version
         return champion.predictor.policy if same else scored.policy
 
-    async def _opened(self, visit: Visit) -> tuple[Asked, Opening]:
+    def _asked(self, visit: Visit) -> tuple[Asked, Parts, Policy]:
+        """What is asked for, of which scores, and the policy in force."""
         scored = self._scored()
         if scored is None:
             raise HTTPException(
@@ -140,23 +155,17 @@ class ThresholdPages:
                 "The desk is not open: the posts that prove thresholds have not been scored, or the server was started "
                 "again since. Wanted: their scores. Open the page again and let it score them.",
             )
-        source = visit.form or visit.query
         in_force = self._in_force(scored[-1])
-        asked = _read(source, in_force.budget)
-        steps = self._openings.open_in_steps(scored, in_force, asked.days, anew="anew" in source)
-        try:
-            return asked, await self._desk.worker.run_in_turns(steps)
-        except ValueError as error:
-            raise HTTPException(409, str(error)) from None
-        except StoreDownError as error:
-            raise HTTPException(
-                503,
-                f"The desk is not open: the journal's database answers {error.code}. Wanted: one that can be asked. "
-                "Try it again in a moment.",
-            ) from None
+        return _read(visit.form or visit.query, in_force.budget), scored, in_force
+
+    async def _opened(self, visit: Visit) -> tuple[Asked, Opening | None]:
+        """What is asked for, and the desk; `None` while it is being opened."""
+        asked, scored, in_force = self._asked(visit)
+        with _desk_faults():
+            return asked, await self._openings.ask(scored, in_force, asked.days, anew="anew" in visit.query)
 
     async def show(self, visit: Visit) -> Response:
-        """The page: the desk where it can be opened, else what is missing; and all versions."""
+        """The page: the desk where it is open, else how far it is, or what is missing; and all versions."""
         try:
             scored = self._scored()
             found = [self._scorings.find(key) for key in keys_of(self._shelf)]
@@ -165,7 +174,9 @@ class ThresholdPages:
         values: dict[str, Any] = {"asked": None, "days": SPANS_DAYS, "versions": await self._versions()}
         if scored is not None:
             asked, opening = await self._opened(visit)
-            values |= {"asked": asked, **await self._desk.worker.run(_tried, opening, asked)}
+            values |= {"asked": asked, "opening": None}
+            if opening is not None:
+                values |= await self._desk.worker.run(_tried, opening, asked)
         page = self._desk.pages.show(
             visit.request,
             "thresholds.html.j2",
@@ -200,14 +211,13 @@ class ThresholdPages:
                 return
             for days in spans:
                 anew = self._openings.is_old(days)
-                steps = self._openings.open_in_steps(scored, self._in_force(scored[-1]), days, anew=anew)
-                opening = await self._desk.worker.run_in_turns(steps)
-                # What SciPy makes once for the first budget takes longer than all else that a move does.
-                await self._desk.worker.run(set_budget, opening.scale, opening.in_force.budget)
+                await self._openings.open(scored, self._in_force(scored[-1]), days, anew=anew)
 
     async def setting(self, visit: Visit) -> Response:
         """What a budget comes to, as a part of the page: asked for while a slider moves."""
         asked, opening = await self._opened(visit)
+        if opening is None:
+            return self._desk.pages.show(visit.request, "thresholds-awaited.html.j2", visit.reader)
         values = await self._desk.worker.run(_tried, opening, asked)
         return self._desk.pages.show(
             visit.request, "thresholds-setting.html.j2", visit.reader, asked=asked, versions=[], **values
@@ -215,7 +225,9 @@ class ThresholdPages:
 
     async def propose(self, visit: Visit) -> Response:
         """Makes a version of what a budget comes to, with its author and reason."""
-        asked, opening = await self._opened(visit)
+        asked, scored, in_force = self._asked(visit)
+        with _desk_faults():
+            opening = await self._openings.open(scored, in_force, asked.days)
         setting = await self._desk.worker.run(set_budget, opening.scale, asked.budget)
         if not setting.certified:
             raise HTTPException(

@@ -46,7 +46,7 @@ class Explanations:
         self, key: tuple[object, ...], predictor: Predictor, rendered: Rendered, facts: Facts
     ) -> asyncio.Task[Evidence]:
         steps = explain_in_steps(predictor, rendered, facts)
-        task = self._kept[key] = asyncio.get_running_loop().create_task(self._worker.run_in_turns(steps))
+        task = self._kept[key] = asyncio.get_running_loop().create_task(self._worker.aside.run_in_turns(steps))
         if len(self._kept) > _KEPT:
             self._kept.popitem(last=False)[1].cancel()
         return task

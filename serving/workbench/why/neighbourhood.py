@@ -12,6 +12,7 @@ from data.splits import SplitsError
 from data.taxonomy import Taxonomy
 from evaluation.workbench.neighbours import Index, index_in_steps, nearest
 from serving.logs import fault_of
+from serving.memory import keep_what_lives
 from serving.workbench.confusion.sources import LabelledSet, Shelf, read_in_steps
 from serving.workbench.worker import Worker
 
@@ -73,8 +74,10 @@ class Neighbourhood:
         try:
             if chosen.path is None:
                 raise TypeError("An index was to be made of a span of the journal.")
-            making.posts = await self._worker.run_in_turns(read_in_steps(chosen.path, chosen.part, taxonomy))
-            making.index = await self._worker.run_in_turns(index_in_steps(making.posts))
+            in_turns = self._worker.aside.run_in_turns
+            making.posts = await in_turns(read_in_steps(chosen.path, chosen.part, taxonomy))
+            making.index = await in_turns(index_in_steps(making.posts))
+            await self._worker.aside.run(keep_what_lives)
             making.state = "done"
         except (SourceError, SplitsError, OSError, ValueError) as error:
             making.problem, making.state = str(error), "failed"

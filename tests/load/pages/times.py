@@ -107,7 +107,7 @@ def _open_desk(client: httpx.Client) -> None:
     """Nothing; the threshold desk is open."""
     client.post("/qa/thresholds/score", data={"csrf": _token(client, "/qa")})
     until = time.monotonic() + SCORED_WITHIN_S
-    while "Propose</button>" not in client.get("/qa/thresholds").text:
+    while "What is proven" not in client.get("/qa/thresholds").text:
         if time.monotonic() > until:
             raise RuntimeError(f"The threshold desk was not open within {SCORED_WITHIN_S} s.")
         time.sleep(0.2)
