@@ -242,19 +242,31 @@ def first_at(connection: Connection, wanted: Filter) -> datetime | None:
     return None if found is None else time_of(found)
 
 
-def reviewed_posts(connection: Connection, wanted: Filter, *, most: int = 20_000) -> tuple[ReviewedPost, ...]:
-    """The newest posts that readers have labelled, with all that was said of them: what figures are computed from."""
-    asked = select_posts(*conditions(wanted), FACETS.c.prediction_id.in_(labelled())).add_columns(DECISIONS.c.facts)
+def reviewed_ids(connection: Connection, wanted: Filter, *, most: int = 20_000) -> tuple[str, ...]:
+    """The prediction ids of the newest decisions that readers have labelled: what figures are computed from.
+
+    Of some the text may be deleted.
+    """
+    asked = select(FACETS.c.prediction_id).where(*conditions(wanted), FACETS.c.prediction_id.in_(labelled()))
     found = connection.execute(asked.order_by(FACETS.c.at_ms.desc(), FACETS.c.prediction_id.desc()).limit(most))
-    rows = found.mappings().all()
+    return tuple(found.scalars())
+
+
+def reviewed_posts(connection: Connection, prediction_ids: Sequence[str]) -> tuple[ReviewedPost, ...]:
+    """Those of the posts that readers have labelled, the newest first, with all that was said of them."""
+    asked = select_posts(FACETS.c.prediction_id.in_(prediction_ids)).add_columns(DECISIONS.c.facts)
+    rows = connection.execute(asked.order_by(FACETS.c.at_ms.desc(), FACETS.c.prediction_id.desc())).mappings().all()
     readings: defaultdict[str, list[Reading]] = defaultdict(list)
     read = standing()
-    labels = select(*read.c["prediction_id", "reader", "route", "intent"]).where(read.c.verdict == "label")
+    labels = select(*read.c["prediction_id", "reader", "route", "intent"]).where(
+        read.c.verdict == "label", read.c.prediction_id.in_(prediction_ids)
+    )
     for prediction_id, *reading in connection.execute(labels.order_by(read.c.made_at, read.c.id)):
         readings[prediction_id].append(Reading(*reading))
     return tuple(
         ReviewedPost(_post(row), FACTS.validate_json(row["facts"]), tuple(readings[row["prediction_id"]]))
         for row in rows
+        if row["prediction_id"] in readings
     )
 
 

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from data.dependencies import MissingGroupError, needs_group
 from serving.journal.address import OFF
+from serving.memory import keep_for_good
 from serving.settings import variable
 from serving.workbench.bench import Bench
 from serving.workbench.worker import Worker
@@ -62,7 +63,9 @@ class Workbench:
         self._database = open_database(self._bench.settings)
         if self._database is None:
             raise TypeError("A workbench without a journal is refused before it is loaded.")
-        return make_site(self._bench, self._worker, self._database)
+        site = make_site(self._bench, self._worker, self._database)
+        keep_for_good()  # the libraries of the pages, which came with them
+        return site
 
     async def _loaded(self) -> ASGIApp:
         async with self._loading:

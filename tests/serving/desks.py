@@ -24,6 +24,7 @@ from serving.journal.queries import (
     next_to_read,
     page_of_posts,
     promise,
+    reviewed_ids,
     reviewed_posts,
 )
 from serving.journal.reviews import Review, add_review, agreement, reviews_between, withdraw_review
@@ -125,7 +126,7 @@ def ask_everything(database: Database) -> dict[str, object]:
     day = timedelta(days=1)
     questions: dict[str, Callable[[Filter], object]] = {
         "page": lambda wanted: database.read(page_of_posts, wanted, most=4),
-        "reviewed": lambda wanted: database.read(reviewed_posts, wanted),
+        "reviewed": lambda wanted: database.read(reviewed_posts, database.read(reviewed_ids, wanted)),
         "counts": lambda wanted: database.read(counts, wanted),
         "by time": lambda wanted: database.read(counts_by_time, wanted),
         "routes": lambda wanted: database.read(confusion, wanted),

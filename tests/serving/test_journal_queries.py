@@ -32,6 +32,7 @@ from serving.journal.queries import (
     next_to_read,
     page_of_posts,
     promise,
+    reviewed_ids,
     reviewed_posts,
 )
 from serving.journal.reviews import Review, add_review, last_review
@@ -141,11 +142,13 @@ def test_confidence_is_held_against_what_readers_say(desk: Database) -> None:
 
 
 def test_reviewed_posts_come_with_their_facts_and_all_that_readers_said(desk: Database) -> None:
-    found = desk.read(reviewed_posts, Filter(until=NOON + timedelta(hours=2)))
+    ids = desk.read(reviewed_ids, Filter(until=NOON + timedelta(hours=2)))
+    found = desk.read(reviewed_posts, ids)
+    assert tuple(each.post.prediction_id for each in found) == ids
     assert places(tuple(each.post for each in found)) == [3, 2, 1, 0]
     assert found[0].readings == (Reading("ann", "simple", "order_status"), Reading("bob", "complex", "order_status"))
     assert found[0].facts.platform == "x"
-    assert len(desk.read(reviewed_posts, Filter(), most=2)) == 2
+    assert len(desk.read(reviewed_ids, Filter(), most=2)) == 2
 
 
 def test_latencies_fall_into_bins_up_to_a_bound(desk: Database) -> None:

@@ -15,7 +15,7 @@ from models.predictor import Predictor
 from serving.journal.database import Database
 from serving.service import Service
 from serving.settings import Settings, variable
-from serving.workbench.confusion.spans import SPANS, ReadPosts, read_span
+from serving.workbench.confusion.spans import SPANS, ReadPosts, read_span_in_steps
 
 SPLITS_FILE = "splits.json"
 IN_SERVICE = "in service"
@@ -108,7 +108,7 @@ class Shelf:
             StoreDownError: when the journal cannot be asked.
         """
         if chosen.path is None:
-            return read_span(self._database, chosen.name, taxonomy)
+            return (yield from read_span_in_steps(self._database, chosen.name, taxonomy))
         return (yield from read_in_steps(chosen.path, chosen.part, taxonomy))
 
     def find_set(self, name: str) -> LabelledSet:

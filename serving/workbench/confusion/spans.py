@@ -13,15 +13,18 @@ from data.annotation.agreement import Labelling, measure
 from data.post import MAX_LABELLED_TEXT_CHARACTERS, Author, LabelledPost
 from data.rejects import SourceError
 from data.rendering import Rendered
+from data.steps import Steps
 from data.taxonomy import Taxonomy
 from models.policy import Facts
 from serving.journal.database import Database
 from serving.journal.filter import Filter
-from serving.journal.queries import Reading, ReviewedPost, reviewed_posts
+from serving.journal.queries import Reading, ReviewedPost, reviewed_ids, reviewed_posts
 from serving.workbench.confusion.ceiling import Ceiling
 
 SPANS = {"journal: last 7 days": 7, "journal: last 30 days": 30, "journal: last year": 366}
 """What can be chosen, and how many days back it reaches."""
+_PIECE_POSTS = 250
+"""Some 20 ms of one core."""
 _UNKNOWN_LANGUAGE = "zz"
 """No language has this code; the guard could not tell."""
 
@@ -69,7 +72,16 @@ def _ceiling(found: Sequence[ReviewedPost]) -> Ceiling | None:
     return Ceiling(measured.alpha, measured.low, measured.high, measured.posts, measured.annotators)
 
 
-def read_span(database: Database, name: str, taxonomy: Taxonomy) -> ReadPosts:
+def _reviewed_in_steps(database: Database, wanted: Filter) -> Steps[list[ReviewedPost]]:
+    """The reviewed posts that are meant, some a step."""
+    ids, found = database.read(reviewed_ids, wanted), list[ReviewedPost]()
+    for start in range(0, len(ids), _PIECE_POSTS):
+        yield
+        found += database.read(reviewed_posts, ids[start : start + _PIECE_POSTS])
+    return found
+
+
+def read_span_in_steps(database: Database, name: str, taxonomy: Taxonomy) -> Steps[ReadPosts]:
     """The reviewed posts of a span of time, by its name, as far as the taxonomy knows their intents.
 
     Raises:
@@ -77,7 +89,8 @@ def read_span(database: Database, name: str, taxonomy: Taxonomy) -> ReadPosts:
         StoreDownError: when the journal cannot be asked.
     """
     since = datetime.now(UTC) - timedelta(days=SPANS[name])
-    found = database.read(reviewed_posts, Filter(since=since))
+    found = yield from _reviewed_in_steps(database, Filter(since=since))
+    yield
     pairs = [(each, _majority(each.readings)) for each in found]
     kept = [(each, labels) for each, labels in pairs if labels is not None and labels[1] in taxonomy.intents]
     if not kept:
@@ -86,8 +99,10 @@ def read_span(database: Database, name: str, taxonomy: Taxonomy) -> ReadPosts:
             "most of its readers gave and that this bundle knows. Wanted: at least one. Read some in the review queue, "
             "or choose a longer span."
         )
+    ceiling = _ceiling(found)  # of all that several read: those on which they are even are where people differ
+    yield
     return ReadPosts(
         posts=tuple(_labelled(each, labels, taxonomy) for each, labels in kept),
         read=tuple((Rendered(text=each.post.text, context=each.post.context), each.facts) for each, _ in kept),
-        ceiling=_ceiling(found),  # of all that several read: those on which they are even are where people differ
+        ceiling=ceiling,
     )
