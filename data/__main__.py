@@ -87,7 +87,8 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _split(arguments: argparse.Namespace) -> int:
     reading = _read_labelled(arguments)
-    splits = split(reading.posts, seed=arguments.seed, watch=progress_bar)
+    kept = read_splits(arguments.keep) if arguments.keep else None
+    splits = split(reading.posts, seed=arguments.seed, kept=kept, watch=progress_bar)
     write_splits(arguments.out, splits)
     file = splits.file
     for name, counts in file.counts.items():
@@ -178,9 +179,13 @@ def _parser() -> argparse.ArgumentParser:
         "split",
         _split,
         "part labelled posts into train, development, temperature and calibration",
-        "split data/corpus --out data/corpus/splits.json",
+        "split data/corpus --out data/corpus/splits.json\n"
+        "  python -m data split data/corpus more.jsonl --keep data/corpus/splits.json --out grown.json",
     )
     splitting.add_argument("--out", type=Path, required=True, metavar="OUT", help="the file of splits to write")
+    splitting.add_argument(
+        "--keep", type=Path, metavar="IN", help="posts of these earlier splits stay where they are, new ones are added"
+    )
     splitting.add_argument("--seed", type=int, default=DEFAULT_SEED, metavar="N", help="default: %(default)s")
     describing = verb("describe", _describe, "count posts by label, platform, language, length", "describe data/corpus")
     describing.add_argument("--plain", action="store_true", help="the posts have no labels")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from data.dependencies import needs_group
 from data.duplicates import Pair, near_duplicates, near_duplicates_in_steps
-from data.families import manner
+from data.families import neighbours
 from data.handles import normal_handle
 from data.post import LabelledPost
 from data.progress import Watch, unwatched
@@ -49,8 +49,8 @@ def _contrast(post: LabelledPost) -> tuple[str, ...]:
     return (post.id, post.contrast_of) if post.contrast_of else (post.id,)
 
 
-def _manner(post: LabelledPost) -> tuple[str, ...]:
-    name = manner(post)
+def _neighbours(post: LabelledPost) -> tuple[str, ...]:
+    name = neighbours(post)
     return (name,) if name else ()
 
 
@@ -58,9 +58,9 @@ RULES = (
     Rule("author", _author),
     Rule("thread", _thread, max_posts=MAX_THREAD_POSTS),
     Rule("contrast", _contrast),
-    Rule("manner", _manner),
+    Rule("neighbours", _neighbours),
 )
-"""Same author, same thread, contrast pair; and the manner pairs of our corpus, which no other ids match."""
+"""Same author, same thread, contrast pair; and the neighbours of our corpus, which no other ids match."""
 NEAR_DUPLICATE = "near_duplicate"
 
 

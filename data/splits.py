@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import mode
 from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -98,13 +99,24 @@ def stratum(post: LabelledPost) -> str:
 
 
 def _assign(
-    groups: Sequence[tuple[int, ...]], strata: Sequence[str], shares: Mapping[PartName, float], seed: int
+    groups: Sequence[tuple[int, ...]],
+    strata: Sequence[str],
+    shares: Mapping[PartName, float],
+    seed: int,
+    kept: Sequence[PartName | None],
 ) -> dict[PartName, list[tuple[int, ...]]]:
-    """The groups by part: largest first, each to the part that lacks most of what the group holds."""
+    """The groups by part: first those with posts that are `kept` in one, then the largest to where they lack most."""
     wanted = {name: {key: share * n for key, n in Counter(strata).items()} for name, share in shares.items()}
     held: dict[PartName, Counter[str]] = {name: Counter() for name in shares}
     assigned: dict[PartName, list[tuple[int, ...]]] = {name: [] for name in shares}
-    order = list(groups)
+    order = []
+    for members in groups:
+        by_part = _by_kept_part(members, kept)
+        for part, together in by_part.items():
+            held[part].update(strata[place] for place in together)
+            assigned[part].append(together)
+        if not by_part:
+            order.append(members)
     random.Random(seed).shuffle(order)
     for members in sorted(order, key=len, reverse=True):
         holds = Counter(strata[place] for place in members)
@@ -116,6 +128,17 @@ def _assign(
         held[chosen].update(holds)
         assigned[chosen].append(members)
     return {name: sorted(members) for name, members in assigned.items()}
+
+
+def _by_kept_part(members: Sequence[int], kept: Sequence[PartName | None]) -> dict[PartName, tuple[int, ...]]:
+    """The posts of a group by the part that they are kept in, new ones where most of it is; empty if all are new."""
+    old = [part for place in members if (part := kept[place])]
+    if not old:
+        return {}
+    common, by_part = mode(old), defaultdict(list)
+    for place in members:
+        by_part[kept[place] or common].append(place)
+    return {part: tuple(places) for part, places in by_part.items()}
 
 
 def _check(posts: Sequence[LabelledPost], shares: Mapping[PartName, float]) -> None:
@@ -134,6 +157,19 @@ def _check(posts: Sequence[LabelledPost], shares: Mapping[PartName, float]) -> N
         raise SplitsError("The posts cannot be split: there are none. At least one is needed. Check the files given.")
 
 
+def _parts_of(kept: SplitsFile, posts: Sequence[LabelledPost]) -> dict[str, PartName]:
+    """The part of each post by its id."""
+    part_of = {post_id: part for part, groups in kept.parts.items() for members in groups for post_id in members}
+    missing = sorted(part_of.keys() - {post.id for post in posts})
+    if missing:
+        raise SplitsError(
+            f"The earlier splits cannot be kept: {len(missing)} of their {len(part_of)} posts are not among those "
+            f"given, such as {missing[0]!r}. Wanted all of them, and new ones. Give the files that they were made "
+            "from too, or split anew."
+        )
+    return part_of
+
+
 def split(
     posts: Sequence[LabelledPost],
     *,
@@ -141,19 +177,24 @@ def split(
     shares: Mapping[PartName, float] = SHARES,
     rules: Sequence[Rule] = RULES,
     stratum: Callable[[LabelledPost], str] = stratum,
+    kept: SplitsFile | None = None,
     watch: Watch = unwatched,
 ) -> Splits:
     """The parts of `posts`: grouped by `rules` and near duplicates, balanced by `stratum`, fixed by `seed`.
 
-    The order of `posts` does not matter.
+    The order of `posts` does not matter. Posts that `kept` names stay in the part that they had there, so that a set
+    that grows never calibrates on what a model was trained on; new ones join those that they belong to.
 
     Raises:
-        SplitsError: when there are no posts, an id stands twice, or the shares are not shares.
+        SplitsError: when there are no posts, an id stands twice, the shares are not shares, or a post that `kept`
+            names is missing.
     """
     _check(posts, shares)
+    part_of = _parts_of(kept, posts) if kept else {}
     ordered = tuple(sorted(posts, key=lambda post: post.id))
     grouping = group(ordered, rules, watch=watch)
-    assigned = _assign(grouping.groups, [stratum(post) for post in ordered], shares, seed)
+    strata, stay = [stratum(post) for post in ordered], [part_of.get(post.id) for post in ordered]
+    assigned = _assign(grouping.groups, strata, shares, seed, stay)
     routes: dict[PartName, Counter[str]] = defaultdict(Counter)
     for name, groups in assigned.items():
         routes[name].update(ordered[place].route for members in groups for place in members)

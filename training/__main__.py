@@ -110,6 +110,20 @@ def _add_figures(verbs: _Verbs) -> None:
     figures.add_argument("--into", type=Path, metavar="PAGE", help="replace what stands between the marks of this page")
 
 
+def _add_ask(verbs: _Verbs) -> None:
+    ask = _verb(
+        verbs,
+        "ask",
+        "keep what the members of a run say of a recipe's posts, to teach with",
+        "Ask the members of a run what they think of every post that the recipe trains on, with its author and\n"
+        "without, and keep the answers in a file. Named in `distillation.teacher`, that file teaches in their place.",
+        "  python -m training ask runs/teacher-0123456789 --recipe my-recipe.toml --out answers.npz\n",
+    )
+    ask.add_argument("run", type=Path, metavar="RUN", help="directory of the run whose members are asked")
+    _add_recipe(ask)
+    ask.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file of answers to write (.npz)")
+
+
 def _add_distill(verbs: _Verbs) -> None:
     student = _verb(
         verbs,
@@ -220,6 +234,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_run,
         _add_experiments,
         _add_figures,
+        _add_ask,
         _add_distill,
         _add_intents,
         _add_plane,
@@ -257,6 +272,14 @@ def _figures(arguments: argparse.Namespace) -> dict[str, object]:
         page = put_between(arguments.into.read_text(encoding="utf-8"), MARKS, figures)
         arguments.into.write_text(page, encoding="utf-8")
     return {"bundle": str(bundle.directory), "into": arguments.into and str(arguments.into)}
+
+
+def _ask(arguments: argparse.Namespace) -> dict[str, object]:
+    with needs_group("train", "Asking teachers"):
+        from training.answers import ask_run
+        from training.recipe import read_recipe
+    posts = ask_run(read_recipe(arguments.recipe), arguments.run, arguments.out, watch=progress_bar)
+    return {"answers": str(arguments.out), "posts": posts}
 
 
 def _distill(arguments: argparse.Namespace) -> dict[str, object]:
@@ -330,6 +353,7 @@ _WORK: dict[str, Callable[[argparse.Namespace], dict[str, object] | None]] = {
     "run": _run,
     **{name: partial(experiment.run, say=_say) for name, experiment in EXPERIMENTS.items()},
     "figures": _figures,
+    "ask": _ask,
     "distill": _distill,
     "intents": run_intents,
     "plane": _plane,

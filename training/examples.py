@@ -7,15 +7,17 @@ would have gone.
 import random
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from data.post import LabelledPost
+from data.post import Author, LabelledPost, Post
+from data.progress import Watch, unwatched
 from data.rendering import Rendered, render
 from data.taxonomy import ROUTES, Taxonomy
+from training.recipe import FinetuneRecipe
 
 _CHUNK_BATCHES = 50
 """Batches are formed by length within chunks of this many: little padding, and still another mix every epoch."""
@@ -25,27 +27,60 @@ _TYPO_SHARE = 8
 """One word in so many is mistyped."""
 
 
+UNLABELLED = -100
+"""The place of a label that nobody gave: what torch's cross-entropy leaves out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What teachers say of one reading, on average: logits of the routes `[4]` and of the intents `[k]`.
+
+    Of a batch `[n, 4]` and `[n, k]`.
+    """
+
+    route: Tensor
+    intent: Tensor
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One labelled post ready for training: rendered with and without its author."""
+    """One post ready for training: rendered with and without its author, and under the name of a stranger.
+
+    `stranger` is `None` where the label may rest on the author, so that he is neither dropped nor swapped. `said` is
+    what teachers say of it with and without its author, where there are any. Labels may be `UNLABELLED`.
+    """
 
     full: Rendered
     anonymous: Rendered
-    may_lose_author: bool
+    stranger: Rendered | None
     route: int
     intent: int
+    said: tuple[Said, Said] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Padded inputs `[n, t]` and labels `[n]`. `share` says how much of its step's posts they are."""
+    """Padded inputs `[n, t]`, labels `[n]` and what teachers say. `share` is how much of its step's posts it is."""
 
     input_ids: Tensor
     attention_mask: Tensor
     token_type_ids: Tensor
     routes: Tensor
     intents: Tensor
+    said: Said | None = None
     share: float = 1.0
+
+    def take(self, places: slice | Tensor) -> "Batch":
+        """The posts at these places, in this order, with the share of the whole batch."""
+        return Batch(
+            input_ids=self.input_ids[places],
+            attention_mask=self.attention_mask[places],
+            token_type_ids=self.token_type_ids[places],
+            routes=self.routes[places],
+            intents=self.intents[places],
+            said=Said(self.said.route[places], self.said.intent[places]) if self.said else None,
+            share=self.share,
+        )
 
 
 def split_batch(batch: Batch, tokens: int) -> list[Batch]:
@@ -55,31 +90,41 @@ def split_batch(batch: Batch, tokens: int) -> list[Batch]:
     pieces = []
     for start in range(0, posts, at_once):
         rows = slice(start, min(start + at_once, posts))
-        pieces.append(
-            Batch(
-                input_ids=batch.input_ids[rows],
-                attention_mask=batch.attention_mask[rows],
-                token_type_ids=batch.token_type_ids[rows],
-                routes=batch.routes[rows],
-                intents=batch.intents[rows],
-                share=batch.share * (rows.stop - rows.start) / posts,
-            )
-        )
+        pieces.append(replace(batch.take(rows), share=batch.share * (rows.stop - rows.start) / posts))
     return pieces
 
 
-def make_example(post: LabelledPost, taxonomy: Taxonomy) -> Example:
-    """The example of one post. The author of an influencer's post is never dropped: the label may rest on it.
-
-    Dropping it all the same taught the model to see influencers where nothing speaks of one (training/LOG.md).
-    """
+def _example(post: Post, stranger: Author | None, route: int, intent: int, *, keeps_author: bool) -> Example:
+    by_stranger = post.model_copy(update={"author": stranger})
     return Example(
         full=render(post),
         anonymous=render(post.model_copy(update={"author": None})),
-        may_lose_author=post.route != "influencer",
-        route=ROUTES.index(post.route),
-        intent=taxonomy.names.index(post.intent),
+        stranger=None if keeps_author else render(by_stranger),
+        route=route,
+        intent=intent,
     )
+
+
+def make_examples(
+    posts: Sequence[LabelledPost], taxonomy: Taxonomy, *, unlabelled: Sequence[Post] = (), watch: Watch = unwatched
+) -> tuple[Example, ...]:
+    """The examples of `posts`, then those of `unlabelled` ones, which only teachers judge.
+
+    The author of an influencer's post is never dropped or swapped: the label may rest on it. Dropping it all the same
+    taught the model to see influencers where nothing speaks of one (training/LOG.md). Strangers are the authors of the
+    other posts, so none of them makes an influencer's post of anything.
+    """
+    authors = [post.author for post in posts if post.author and post.route != "influencer"]
+    draw = random.Random("strangers")
+    examples = []
+    for post in watch(posts, "rendering", len(posts)):
+        stranger = draw.choice(authors) if authors else None
+        route, intent = ROUTES.index(post.route), taxonomy.names.index(post.intent)
+        examples.append(_example(post, stranger, route, intent, keeps_author=post.route == "influencer"))
+    for each in watch(unlabelled, "rendering posts without labels", len(unlabelled)):
+        stranger = draw.choice(authors) if authors else None
+        examples.append(_example(each, stranger, UNLABELLED, UNLABELLED, keeps_author=False))
+    return tuple(examples)
 
 
 def _mistype(word: str, draw: random.Random) -> str:
@@ -130,6 +175,10 @@ def order_batches(lengths: Sequence[int], batch_posts: int, seed: int, epoch: in
     return batches
 
 
+def _stack(said: Sequence[Said]) -> Said:
+    return Said(torch.stack([each.route for each in said]), torch.stack([each.intent for each in said]))
+
+
 class Encoder:
     """Rendered pairs to padded tensors, cut to one window of the model."""
 
@@ -138,12 +187,14 @@ class Encoder:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length=window_tokens, strategy="longest_first")
 
-    def lengths(self, examples: Sequence[Example]) -> list[int]:
-        """Tokens of each example with its author."""
-        return [len(self._tokenizer.encode(each.full.text, each.full.context or None).ids) for each in examples]
+    def lengths(self, pairs: Sequence[Rendered]) -> list[int]:
+        """Tokens of each rendered pair."""
+        return [len(self._tokenizer.encode(pair.text, pair.context or None).ids) for pair in pairs]
 
-    def batch(self, pairs: Sequence[Rendered], labels: Sequence[tuple[int, int]]) -> Batch:
-        """The padded batch of rendered pairs with their labels (route, intent)."""
+    def batch(
+        self, pairs: Sequence[Rendered], labels: Sequence[tuple[int, int]], said: Sequence[Said] | None = None
+    ) -> Batch:
+        """The padded batch of rendered pairs with their labels (route, intent) and what teachers say of them."""
         encoded = [self._tokenizer.encode(pair.text, pair.context or None) for pair in pairs]
         longest = max(len(each.ids) for each in encoded)
 
@@ -156,13 +207,16 @@ class Encoder:
             token_type_ids=padded([each.type_ids for each in encoded]),
             routes=torch.tensor([route for route, _ in labels]),
             intents=torch.tensor([intent for _, intent in labels]),
+            said=_stack(said) if said else None,
         )
 
 
-def training_pair(example: Example, author_dropout: float, noise: float, draw: random.Random) -> Rendered:
-    """The pair that one step of training sees: with or without author, roughened or not."""
-    drops_author = draw.random() < author_dropout and example.may_lose_author
-    pair = example.anonymous if drops_author else example.full
-    if draw.random() >= noise:
-        return pair
-    return Rendered(text=roughen(pair.text, draw), context=pair.context)
+def training_reading(example: Example, settings: FinetuneRecipe, draw: random.Random) -> tuple[Rendered, Said | None]:
+    """What one step of training sees: with its author, without, or with a stranger, roughened or not; and is taught."""
+    drawn, pair, said = draw.random(), example.full, example.said[0] if example.said else None
+    if example.stranger and drawn < settings.author_dropout + settings.author_swap:
+        pair = example.anonymous if drawn < settings.author_dropout else example.stranger
+        said = example.said[1] if example.said else None
+    if draw.random() < settings.noise:
+        pair = Rendered(text=roughen(pair.text, draw), context=pair.context)
+    return pair, said

@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from data.progress import Watch
 from training.development import measure
 from training.errors import DivergedError, WorkLostError
-from training.examples import Batch, Encoder, Example, order_batches, split_batch, training_pair
+from training.examples import Batch, Encoder, Example, order_batches, split_batch, training_reading
 from training.history import Epoch, write_history
 from training.network import Network
 from training.objectives import Objective, r_drop_loss, twice
@@ -103,7 +103,7 @@ class Run:
             network.token_embeddings().requires_grad_(False)
         self.average = _average(network, settings.average_decay)
         self.optimizer = _optimizer(network, settings)
-        self.lengths = encoder.lengths(examples)
+        self.lengths = encoder.lengths([each.full for each in examples])
         self.steps_per_epoch = len(order_batches(self.lengths, self.settings.batch_posts, seed, 0))
         self.steps = self.steps_per_epoch * self.settings.epochs
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -137,12 +137,11 @@ class Run:
             for places in order[self.progress.step - epoch * self.steps_per_epoch :]:
                 draw = random.Random(f"{self.seed}/{self.progress.step}/pairs")
                 chosen = [self.examples[place] for place in places]
-                pairs = [
-                    training_pair(each, self.settings.author_dropout, self.settings.noise, draw) for each in chosen
-                ]
-                mine, share = self.ranks.share(list(zip(pairs, chosen, strict=True)))
+                readings = [training_reading(each, self.settings, draw) for each in chosen]
+                mine, share = self.ranks.share(list(zip(readings, chosen, strict=True)))
                 labels = [(each.route, each.intent) for _, each in mine]
-                yield replace(self.encoder.batch([pair for pair, _ in mine], labels), share=share)
+                said = [of_teachers for (_, of_teachers), _ in mine if of_teachers]
+                yield replace(self.encoder.batch([pair for (pair, _), _ in mine], labels, said), share=share)
 
     def train_on(self, batch: Batch) -> None:
         """Nothing; one step was taken."""

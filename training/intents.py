@@ -21,12 +21,12 @@ from data.progress import Watch, unwatched
 from data.rendering import Rendered
 from data.taxonomy import Intent
 from evaluation.metrics import accuracy, macro_f1
-from training.development import Logits, pool_examples, predict_logits
-from training.encoder import find_encoder
+from training.development import Logits, pool_pairs, predict_logits
+from training.encoder import find_encoder, read_encoder
 from training.errors import RecipeError, TextsError
 from training.examples import Encoder, Example
 from training.finetune import CHECKPOINT_FILE
-from training.members import finetune_examples, read_encoder
+from training.members import finetune_examples
 from training.network import Network, build_network
 from training.recipe import Recipe, recipe_toml
 
@@ -118,11 +118,14 @@ def task_directory(recipe: Recipe, task: Task, runs: Path) -> Path:
     return runs / f"{recipe.name}-{key[:10]}"
 
 
+def _pairs(texts: Sequence[Text]) -> list[Rendered]:
+    return [Rendered(text=" ".join(text.text.split()), context="") for text in texts]
+
+
 def _examples(task: Task, texts: Sequence[Text]) -> tuple[Example, ...]:
-    rendered = [Rendered(text=" ".join(text.text.split()), context="") for text in texts]
     return tuple(
-        Example(full=each, anonymous=each, may_lose_author=False, route=0, intent=max(int(place), 0))
-        for each, place in zip(rendered, task.places(texts), strict=True)
+        Example(full=each, anonymous=each, stranger=None, route=0, intent=max(int(place), 0))
+        for each, place in zip(_pairs(texts), task.places(texts), strict=True)
     )
 
 
@@ -130,7 +133,7 @@ def _intent_logits(network: Network, encoder: Encoder, task: Task, part: Part) -
     texts = task.part(part)
     if not texts:
         return np.zeros((0, len(task.intents)), dtype=np.float32)
-    return predict_logits(network, encoder, _examples(task, texts))[1]
+    return predict_logits(network, encoder, _pairs(texts))[1]
 
 
 def _figures(task: Task, part: Part, logits: Logits) -> dict[str, float | int]:
@@ -193,7 +196,7 @@ def train_intents(
     )
     network = build_network(home, intents, dropout=0.0, seed=recipe.seed)
     network.load_state_dict(torch.load(made.weights, weights_only=True))
-    encoder = read_encoder(recipe, home)
+    encoder = read_encoder(recipe.reading, home)
     logits = {part: _intent_logits(network, encoder, task, part) for part in HELD_OUT}
     _write_logits(directory, logits)
     figures: dict[str, Any] = {
@@ -216,7 +219,7 @@ def embed(recipe: Recipe, task: Task, out: Path, *, watch: Watch = unwatched) ->
     """
     home = find_encoder(recipe.encoder)
     network = build_network(home, 1, dropout=0.0, seed=0)
-    pooled = pool_examples(network, read_encoder(recipe, home), _examples(task, task.texts), watch=watch)
+    pooled = pool_pairs(network, read_encoder(recipe.reading, home), _pairs(task.texts), watch=watch)
     scratch = out.with_name(f"{out.name}.partial")
     with scratch.open("wb") as file:
         np.save(file, pooled)

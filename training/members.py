@@ -8,16 +8,17 @@ so they teach one more network what they say together instead, and that one is t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer
 
-from data.post import LabelledPost
+from data.post import LabelledPost, Post
 from data.progress import Watch, unwatched
 from data.taxonomy import BUILT_IN, Taxonomy
 from training.development import measure
-from training.examples import Encoder, Example, make_example, order_batches
+from training.encoder import read_encoder
+from training.examples import Example, make_examples, order_batches
 from training.finetune import BEST_FILE, CHECKPOINT_EVERY_S, Member, Run, Watched, save_atomically, train_to_end
 from training.history import Follower, TellEpoch, untold
 from training.network import build_network
@@ -26,11 +27,13 @@ from training.probe import start_heads
 from training.processes import work_side_by_side
 from training.ranks import ALONE, Ranks
 from training.recipe import MAX_MEMBERS, Recipe
-from training.teachers import find_teachers, load_teachers
+from training.teaching import Teacher, ask_teachers, find_teachers, taught, write_recipe
 
 AVERAGE_FILE = "average.pt"
 TAUGHT = "taught"
 """Where the network is kept that the members teach."""
+SAID_FILE = "said.npz"
+"""What teachers say of the examples, beside the networks that learn from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +75,33 @@ class MemberWork:
     development: tuple[Example, ...]
     directory: Path
     checkpoint_every_s: float
-    teachers: tuple[Path, ...]
+    said: Path | None = None
+    """What teachers say of the examples, where there are any."""
     ranks: Ranks = ALONE
 
     def _objective(self) -> Objective:
         settings, distillation = self.recipe.finetune, self.recipe.distillation
         of_labels = label_loss(settings, self.examples)
-        if not self.teachers:
+        if self.said is None:
             return of_labels
         return distillation_loss(
-            load_teachers(self.encoder_directory, self.teachers, self.intents),
             of_labels,
             settings=settings,
             temperature=distillation.temperature,
             label_share=distillation.label_share,
+            heads=distillation.heads,
         )
+
+    def _examples(self) -> tuple[Example, ...]:
+        if self.said is None:
+            return self.examples
+        temperature = self.recipe.distillation.temperature
+        return taught(self.examples, self.said, intents=self.intents, temperature=temperature)
 
     def prepare(self) -> Run:
         """The training as it stands before its first step."""
         settings = self.recipe.finetune
-        encoder = read_encoder(self.recipe, self.encoder_directory)
+        encoder = read_encoder(self.recipe.reading, self.encoder_directory)
         start = self.recipe.seed  # all start alike
         network = build_network(self.encoder_directory, self.intents, dropout=settings.dropout, seed=start)
         if settings.heads == "probe":
@@ -102,7 +112,7 @@ class MemberWork:
             seed,
             network,
             encoder=encoder,
-            examples=self.examples,
+            examples=self._examples(),
             objective=self._objective(),
             ranks=self.ranks,
         )
@@ -114,11 +124,6 @@ class MemberWork:
         what = f"fine-tuning {self.number + 1} of {members}" if self.number < members else "teaching one network"
         watched = Watched(watch, what, self.checkpoint_every_s)
         return train_to_end(self.prepare(), self.development, self.directory, watched)
-
-
-def read_encoder(recipe: Recipe, encoder_directory: Path) -> Encoder:
-    """Rendered pairs to tensors, with the tokenizer of the encoder and the window of the recipe."""
-    return Encoder(Tokenizer.from_file(str(encoder_directory / "tokenizer.json")), recipe.reading.window_tokens)
 
 
 def homes_of(recipe: Recipe, directory: Path) -> list[Path]:
@@ -138,13 +143,9 @@ def member_works(
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
     ranks: Ranks = ALONE,
 ) -> list[MemberWork]:
-    """The trainings of a run, one for each of its `homes`.
-
-    Raises:
-        RecipeError: when the run that is to teach left no weights.
-    """
-    teachers = find_teachers(recipe.distillation)
-    members = tuple(home / BEST_FILE for home in homes[: recipe.finetune.members])
+    """The trainings of a run, one for each of its `homes`; what teachers say of the examples need not be known yet."""
+    elsewhere = recipe.distillation.elsewhere
+    of_others = elsewhere if elsewhere is None or elsewhere.is_file() else homes[0].parent / SAID_FILE
     return [
         MemberWork(
             recipe=recipe,
@@ -155,7 +156,7 @@ def member_works(
             development=held,
             directory=home,
             checkpoint_every_s=checkpoint_every_s,
-            teachers=teachers if number < len(members) else members,
+            said=of_others if number < recipe.finetune.members else home / SAID_FILE,
             ranks=ranks,
         )
         for number, home in enumerate(homes)
@@ -176,6 +177,7 @@ def finetune(
     development: Sequence[LabelledPost],
     directory: Path,
     *,
+    unlabelled: Sequence[Post] = (),
     taxonomy: Taxonomy = BUILT_IN,
     watch: Watch = unwatched,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
@@ -183,12 +185,12 @@ def finetune(
     tell: TellEpoch = untold,
     ranks: Ranks = ALONE,
 ) -> Finetuned:
-    """What `finetune_examples` makes of these posts, labelled by `taxonomy`."""
+    """What `finetune_examples` makes of these posts, labelled by `taxonomy`, and of `unlabelled` ones."""
     return finetune_examples(
         recipe,
         encoder_directory,
-        tuple(make_example(post, taxonomy) for post in watch(train, "rendering", len(train))),
-        tuple(make_example(post, taxonomy) for post in development),
+        make_examples(train, taxonomy, unlabelled=unlabelled, watch=watch),
+        make_examples(development, taxonomy),
         directory,
         intents=len(taxonomy.intents),
         watch=watch,
@@ -226,7 +228,7 @@ def finetune_examples(
         RecipeError: when the networks that are to teach are not there or do not fit.
     """
     settings = recipe.finetune
-    encoder = read_encoder(recipe, encoder_directory)
+    encoder = read_encoder(recipe.reading, encoder_directory)
     homes = homes_of(recipe, directory)
     works = member_works(
         recipe,
@@ -238,11 +240,20 @@ def finetune_examples(
         checkpoint_every_s=checkpoint_every_s,
         ranks=ranks,
     )
-    steps = settings.epochs * len(order_batches(encoder.lengths(examples), settings.batch_posts, recipe.seed, 0))
+    write_recipe(recipe, directory)
     follower = Follower(homes, tell)
+    ask = partial(ask_teachers, intents=intents, temperature=recipe.distillation.temperature, watch=watch)
+    if teachers := find_teachers(recipe.distillation):
+        ask(teachers, examples, directory / SAID_FILE)
+    lengths = encoder.lengths([each.full for each in examples])
+    steps = settings.epochs * len(order_batches(lengths, settings.batch_posts, recipe.seed, 0))
     at_a_time = min(processes, settings.members) if ranks.world == 1 else 1
     members = _train_members(works[: settings.members], at_a_time, steps, follower.watching(watch))
-    members += [work(follower.watching(watch)) for work in works[settings.members :]]
+    own = [Teacher(home / BEST_FILE, encoder_directory, recipe) for home in homes[: settings.members]]
+    for work in works[settings.members :]:
+        if work.said:
+            ask(own, examples, work.said)
+        members.append(work(follower.watching(watch)))
     follower.look()
     kept = homes[settings.members :] or homes
     weights = average_weights([home / BEST_FILE for home in kept], directory / AVERAGE_FILE)
@@ -259,6 +270,7 @@ def assist(
     development: Sequence[LabelledPost],
     directory: Path,
     *,
+    unlabelled: Sequence[Post] = (),
     taxonomy: Taxonomy = BUILT_IN,
     ranks: Ranks,
 ) -> None:
@@ -272,8 +284,8 @@ def assist(
     works = member_works(
         recipe,
         encoder_directory,
-        tuple(make_example(post, taxonomy) for post in train),
-        tuple(make_example(post, taxonomy) for post in development),
+        make_examples(train, taxonomy, unlabelled=unlabelled),
+        make_examples(development, taxonomy),
         homes_of(recipe, directory),
         intents=len(taxonomy.intents),
         ranks=ranks,

@@ -6,12 +6,17 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel
+from transformers import MODEL_MAPPING, AutoConfig, AutoModel, PretrainedConfig
 from transformers.utils import logging as transformers_logging
 
 from data.taxonomy import ROUTES
 
 Attention = Literal["sdpa", "eager"]
+
+
+def _supported(attention: Attention, config: PretrainedConfig) -> Attention:
+    """`attention`, or `eager` where this kind of encoder knows no other (MPNet, whose positions are relative)."""
+    return attention if getattr(MODEL_MAPPING[type(config)], "_supports_sdpa", False) else "eager"
 
 
 class Network(nn.Module):
@@ -21,8 +26,13 @@ class Network(nn.Module):
         super().__init__()
         transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers
+        config = AutoConfig.from_pretrained(encoder_directory, local_files_only=True)
         self.encoder = AutoModel.from_pretrained(
-            encoder_directory, attn_implementation=attention, add_pooling_layer=False, local_files_only=True
+            encoder_directory,
+            config=config,
+            attn_implementation=_supported(attention, config),
+            add_pooling_layer=False,
+            local_files_only=True,
         )
         width: int = self.encoder.config.hidden_size
         self.dropout = nn.Dropout(dropout)

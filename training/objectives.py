@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from data.taxonomy import ROUTES
-from training.examples import Batch, Example
-from training.network import Network
-from training.recipe import ClassWeights, FinetuneRecipe
+from training.examples import UNLABELLED, Batch, Example
+from training.recipe import ClassWeights, FinetuneRecipe, TaughtHeads
 
 Objective = Callable[[Tensor, Tensor, Batch], Tensor]
 """The loss of one batch, from route logits `[n, 4]`, intent logits `[n, k]` and the batch itself."""
@@ -50,15 +49,22 @@ def label_loss(settings: FinetuneRecipe, examples: Sequence[Example]) -> Objecti
     they learn without it is `p`, and all that reads them, early stopping, calibration and export, needs no
     correction (docs/decisions/0027).
     """
-    weights = route_weights(settings.class_weights, [each.route for each in examples])
+    labelled = [each.route for each in examples if each.route != UNLABELLED]
+    weights = route_weights(settings.class_weights, labelled)
     believed = weights.log()
 
     def loss(route: Tensor, intent: Tensor, batch: Batch) -> Tensor:
         errors = nn.functional.cross_entropy(route + believed, batch.routes, reduction="none")
-        of_intent = nn.functional.cross_entropy(intent, batch.intents)
-        return _of_heads((weights[batch.routes] * errors).mean(), of_intent, settings)
+        of_intent = intent_errors(intent, batch)
+        weight = weights[batch.routes.clamp(min=0)]  # where there is no label there is no error to weigh
+        return _of_heads((weight * errors).mean(), of_intent.mean(), settings)
 
     return loss
+
+
+def intent_errors(intent: Tensor, batch: Batch) -> Tensor:
+    """The cross-entropy `[n]` of the true intents; 0 where nobody labelled it."""
+    return nn.functional.cross_entropy(intent, batch.intents, reduction="none")
 
 
 def soft_loss(ours: Tensor, theirs: Tensor, temperature: float) -> Tensor:
@@ -78,28 +84,24 @@ def mean_logits(logits: Sequence[Tensor], temperature: float) -> Tensor:
 
 
 def distillation_loss(
-    teachers: Sequence[Network],
     of_labels: Objective,
     *,
     settings: FinetuneRecipe,
     temperature: float,
     label_share: float,
+    heads: TaughtHeads = "both",
 ) -> Objective:
-    """The objective of a student: what the teachers say of the same batch, on average, and the labels, `of_labels`."""
-
-    @torch.no_grad()
-    def ask_teachers(batch: Batch) -> tuple[Tensor, Tensor]:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=settings.bf16):
-            said = [teacher(batch.input_ids, batch.attention_mask, batch.token_type_ids) for teacher in teachers]
-        routes, intents = zip(*said, strict=True)
-        return (
-            mean_logits([each.float() for each in routes], temperature),
-            mean_logits([each.float() for each in intents], temperature),
-        )
+    """The objective of a pupil: what teachers say of the same batch (`Batch.said`) and the labels, `of_labels`."""
 
     def loss(route: Tensor, intent: Tensor, batch: Batch) -> Tensor:
-        their_route, their_intent = ask_teachers(batch)
-        of_route, of_intent = soft_loss(route, their_route, temperature), soft_loss(intent, their_intent, temperature)
+        if batch.said is None:
+            raise ValueError("A pupil got a batch of which no teacher said anything; wanted Batch.said.")
+        of_route = soft_loss(route, batch.said.route, temperature)
+        of_intent = (
+            soft_loss(intent, batch.said.intent, temperature)
+            if heads == "both"
+            else intent_errors(intent, batch).mean()
+        )
         said = _of_heads(of_route, of_intent, settings)
         return (1 - label_share) * said + label_share * of_labels(route, intent, batch)
 
@@ -108,14 +110,7 @@ def distillation_loss(
 
 def twice(batch: Batch) -> Batch:
     """The batch with every post in it twice, `[2n, t]`: first all of them, then all of them again."""
-    return Batch(
-        input_ids=batch.input_ids.repeat(2, 1),
-        attention_mask=batch.attention_mask.repeat(2, 1),
-        token_type_ids=batch.token_type_ids.repeat(2, 1),
-        routes=batch.routes.repeat(2),
-        intents=batch.intents.repeat(2),
-        share=batch.share,
-    )
+    return batch.take(torch.arange(len(batch.routes)).repeat(2))
 
 
 def disagreement(logits: Tensor) -> Tensor:

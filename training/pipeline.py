@@ -42,7 +42,7 @@ from training.quantize import EXCLUSIONS, quantize_int8
 from training.ranks import ALONE, Ranks
 from training.recipe import Recipe, recipe_toml
 from training.record import begin, finish, follow, tell_epoch
-from training.runs import RUNS, bundle_place, forget, read_parts, run_directory
+from training.runs import RUNS, bundle_place, forget, read_parts, read_unlabelled, run_directory
 from training.tracking.port import Track, untracked
 
 INT8_FILE = "int8.onnx"
@@ -190,6 +190,7 @@ def make_bundle(
     measuring = [
         read_outside(file, language, splits.taxonomy) for file, language in outside
     ]  # now, not after the training
+    unlabelled = read_unlabelled(recipe)
     directory = run_directory(recipe, splits, runs)
     place = bundle_place(directory, out)
     encoder = find_encoder(recipe.encoder)
@@ -204,6 +205,7 @@ def make_bundle(
             splits.part("train"),
             splits.part("development"),
             directory,
+            unlabelled=unlabelled,
             taxonomy=splits.taxonomy,
             watch=watch,
             processes=MEMBERS_AT_A_TIME if torch.get_num_threads() > 1 else 1,
@@ -234,4 +236,5 @@ def assist_run(recipe: Recipe, *, runs: Path = RUNS, ranks: Ranks) -> None:
     directory = run_directory(recipe, splits, runs)
     encoder = find_encoder(recipe.encoder)
     parts = splits.part("train"), splits.part("development")
-    assist(recipe, encoder, *parts, directory, taxonomy=splits.taxonomy, ranks=ranks)
+    unlabelled = read_unlabelled(recipe)
+    assist(recipe, encoder, *parts, directory, unlabelled=unlabelled, taxonomy=splits.taxonomy, ranks=ranks)

@@ -19,13 +19,13 @@ from data.taxonomy import ROUTES
 from models.bundle import MANIFEST_FILE
 from training.encoder import find_encoder, from_hub
 from training.errors import EncoderError
-from training.examples import make_example, order_batches
+from training.examples import make_examples, order_batches
 from training.finetune import CHECKPOINT_FILE
 from training.members import homes_of, member_works
 from training.outside import read_outside
 from training.recipe import Recipe
 from training.record import begin
-from training.runs import RUNS, bundle_place, read_parts, run_directory
+from training.runs import RUNS, bundle_place, read_parts, read_unlabelled, run_directory
 from training.tracking.port import DIRECTORY, Untracked, UsedPosts
 
 MEASURED_STEPS = 4
@@ -124,9 +124,9 @@ def _steps_done(directory: Path, steps: int, patience_epochs: int) -> int:
 def measure_step(recipe: Recipe, encoder: Path, splits: Splits, directory: Path) -> float:
     """Seconds that one step of a member takes here and now, in a network that nobody keeps."""
     homes = homes_of(recipe, directory)
-    examples = tuple(make_example(post, splits.taxonomy) for post in splits.part("train"))
+    examples = make_examples(splits.part("train"), splits.taxonomy, unlabelled=read_unlabelled(recipe))
     work, *_ = member_works(recipe, encoder, examples, (), homes, intents=len(splits.taxonomy.intents))
-    run = work.prepare()
+    run = replace(work, said=None).prepare()  # what teachers say costs nothing once they said it
     batches = list(islice(run.batches(), MEASURED_STEPS + 1))
     run.train_on(batches[0])  # the first makes the optimiser's state
     measured = batches[1:] or batches
@@ -138,7 +138,7 @@ def measure_step(recipe: Recipe, encoder: Path, splits: Splits, directory: Path)
 
 def _count_steps(recipe: Recipe, splits: Splits, directory: Path, encoder: Path | None, *, fresh: bool) -> Steps:
     settings = recipe.finetune
-    posts = len(splits.part("train"))
+    posts = len(splits.part("train")) + len(read_unlabelled(recipe))
     an_epoch = len(order_batches([0] * posts, settings.batch_posts, recipe.seed, 0))  # lengths change no number
     steps = an_epoch * settings.epochs
     homes = homes_of(recipe, directory)
@@ -146,7 +146,7 @@ def _count_steps(recipe: Recipe, splits: Splits, directory: Path, encoder: Path 
     counted = Steps(an_epoch, steps, done)
     if not counted.left:
         return replace(counted, left_seconds=0.0)
-    if encoder is None or recipe.distillation.teacher == "members":  # those who will teach cannot be asked yet
+    if encoder is None:
         return counted
     step_seconds = measure_step(recipe, encoder, splits, directory)
     return replace(counted, step_seconds=step_seconds, left_seconds=step_seconds * counted.left)

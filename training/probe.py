@@ -11,8 +11,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from training.development import Vectors, pool_examples
-from training.examples import Encoder, Example
+from training.development import Vectors, pool_pairs
+from training.examples import UNLABELLED, Encoder, Example
 from training.network import Network
 
 _C = 10.0
@@ -42,10 +42,11 @@ def start_heads(network: Network, encoder: Encoder, examples: Sequence[Example],
     The route head is set where routes are learnt (`routed`), else left as it was drawn. So is a head for which
     `examples` have one label alone.
     """
-    rows = pool_examples(network, encoder, examples)
-    of_heads = [(network.intent, [each.intent for each in examples])]
+    labelled = [each for each in examples if each.intent != UNLABELLED]
+    rows = pool_pairs(network, encoder, [each.full for each in labelled])
+    of_heads = [(network.intent, [each.intent for each in labelled])]
     if routed:
-        of_heads.append((network.route, [each.route for each in examples]))
+        of_heads.append((network.route, [each.route for each in labelled]))
     for head, labels in of_heads:
         if len(set(labels)) > 1:
             _set_head(head, rows, labels)

@@ -7,10 +7,10 @@ of the default recipe is what it is stands in `training/LOG.md`.
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from data.taxonomy import Route
@@ -32,6 +32,7 @@ Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
 Precision = Literal["fp32", "int8"]
 Sentence = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\r\n]+$")]
+TaughtHeads = Literal["both", "routes"]
 ClassWeights = Literal["none", "balanced"] | dict[Route, Positive]
 Read = TypeVar("Read", bound=BaseModel)
 
@@ -81,6 +82,8 @@ class FinetuneRecipe(_Value):
     intent_loss_weight: Annotated[float, Field(ge=0.0)]
     average_decay: Annotated[float, Field(ge=0.0, lt=1.0)]
     author_dropout: Share
+    author_swap: Share = 0.0
+    """Share of the posts that are read under a stranger's name, so that the text alone decides what it can decide."""
     noise: Share
     """Share of the posts of each epoch whose text is roughened (typos, lost punctuation, mentions, links)."""
     bf16: bool = True
@@ -100,14 +103,30 @@ class FinetuneRecipe(_Value):
 
 
 class DistillationRecipe(_Value):
-    """Who else than the labels teaches: nobody, the members together, or the networks of another run."""
+    """Who else than the labels teaches: nobody, the members together, another run's networks, or what these said."""
 
     teacher: Annotated[str, Field(min_length=1)] = "none"
-    """`none`; `members`, whose mean probabilities teach one more network, which is kept; or the directory of a run."""
+    """`none`; `members`, whose mean probabilities teach one more network, which is kept; or the directory of a run, or
+    a file of what its members said (`python -m training ask`)."""
     temperature: Positive = 2.0
     """All logits are divided by it before they are compared. This and the share are those of `student.toml`."""
     label_share: Share = 0.3
     """What the true labels weigh in the loss; the rest is the teachers' say."""
+    heads: TaughtHeads = "both"
+    """What is taught: `routes` leaves the intents to the labels, for a teacher that knows them no better."""
+    unlabelled: tuple[str, ...] = ()
+    """Files of posts without labels, of which the pupil learns what the teachers say."""
+
+    @property
+    def elsewhere(self) -> Path | None:
+        """The directory of the run, or the file, that teaches, where it is not this run's own members or nobody."""
+        return None if self.teacher in ("none", "members") else Path(self.teacher)
+
+    @model_validator(mode="after")
+    def _somebody_judges(self) -> Self:
+        if self.unlabelled and self.teacher == "none":
+            raise ValueError("posts without labels need teachers: name them in distillation.teacher")
+        return self
 
 
 class Gates(_Value):

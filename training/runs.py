@@ -8,15 +8,16 @@ import shutil
 from pathlib import Path
 
 from data.fingerprint import fingerprint
+from data.post import Post
 from data.rendering import RENDERING_VERSION
-from data.sources import read_labelled, read_taxonomy
+from data.sources import read_labelled, read_posts, read_taxonomy
 from data.splits import Splits, load_splits
 from data.taxonomy import BUILT_IN
 from models.bundle import sha256_of
 from training.errors import PromotionError, RecipeError, TrainingError
 from training.promotion.installation import Places, manifest_of
 from training.recipe import Recipe, recipe_toml
-from training.teachers import find_teachers
+from training.teaching import find_sources
 from training.tracking.port import DIRECTORY
 
 RUNS = Path("runs")
@@ -33,7 +34,8 @@ def run_directory(recipe: Recipe, splits: Splits, runs: Path = RUNS) -> Path:
     made_of = [recipe_toml(recipe), fingerprint(splits.posts), RENDERING_VERSION]
     if splits.taxonomy != BUILT_IN:  # its path is in the recipe, and may lead to other intents now
         made_of.append(splits.taxonomy.model_dump_json())
-    made_of += map(sha256_of, find_teachers(recipe.distillation))  # likewise
+    made_of += map(sha256_of, find_sources(recipe.distillation))  # likewise
+    made_of += [sha256_of(Path(file)) for file in recipe.distillation.unlabelled]
     key = hashlib.sha256("\n".join(made_of).encode()).hexdigest()
     return runs / f"{recipe.name}-{key[:10]}"
 
@@ -84,6 +86,16 @@ def read_parts(recipe: Recipe) -> Splits:
     taxonomy = read_taxonomy(Path(recipe.data.taxonomy)) if recipe.data.taxonomy else BUILT_IN
     posts = read_labelled(recipe.data.posts, taxonomy=taxonomy).posts
     return load_splits(Path(recipe.data.splits), posts, taxonomy)
+
+
+def read_unlabelled(recipe: Recipe) -> tuple[Post, ...]:
+    """The posts without labels of which teachers are asked.
+
+    Raises:
+        SourceError: when a file of them cannot be read.
+    """
+    files = recipe.distillation.unlabelled
+    return read_posts(list(map(Path, files))).posts if files else ()
 
 
 def forget(directory: Path) -> None:

@@ -17,16 +17,17 @@ from torch import nn
 
 from data.progress import Watch, unwatched
 from data.splits import Splits
-from training.encoder import find_encoder
+from training.encoder import find_encoder, read_encoder
 from training.errors import RecipeError
-from training.examples import make_example
+from training.examples import make_examples
 from training.finetune import BEST_FILE, CHECKPOINT_EVERY_S, Run, Watched, train_to_end
 from training.history import Epoch
-from training.members import AVERAGE_FILE, read_encoder
+from training.members import AVERAGE_FILE, SAID_FILE
 from training.network import Network, intents_of, load_network
 from training.objectives import distillation_loss, label_loss
 from training.recipe import Recipe, StudentRecipe
 from training.runs import RUNS, find_left, read_parts, run_directory
+from training.teaching import Teacher, ask_teachers, taught
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +107,17 @@ def distill(
     network.load_state_dict(teacher.state_dict())
     keep_layers(network, student.layers)
     posts = splits.part("train")
-    examples = [make_example(post, splits.taxonomy) for post in watch(posts, "rendering", len(posts))]
-    held = [make_example(post, splits.taxonomy) for post in splits.part("development")]
-    encoder = read_encoder(recipe, encoder_directory)
+    examples = make_examples(posts, splits.taxonomy, watch=watch)
+    held = make_examples(splits.part("development"), splits.taxonomy)
+    encoder = read_encoder(recipe.reading, encoder_directory)
+    said = directory / SAID_FILE
+    teachers = [Teacher(teacher_weights, encoder_directory, recipe)]
+    ask_teachers(teachers, examples, said, intents=intents, temperature=student.temperature, watch=watch)
+    of_labels = label_loss(recipe.finetune, examples)
     objective = distillation_loss(
-        [teacher],
-        label_loss(recipe.finetune, examples),
-        settings=recipe.finetune,
-        temperature=student.temperature,
-        label_share=student.label_share,
+        of_labels, settings=recipe.finetune, temperature=student.temperature, label_share=student.label_share
     )
+    examples = taught(examples, said, intents=intents, temperature=student.temperature)
     run = Run(settings, recipe.seed, network, encoder=encoder, examples=examples, objective=objective)
     made = train_to_end(run, held, directory, Watched(watch, "teaching the student", CHECKPOINT_EVERY_S))
     return Student(directory / BEST_FILE, made.best_epoch, made.history)

@@ -77,7 +77,7 @@ def labelled_posts(draw: st.DrawFn, text: st.SearchStrategy[str] = messy_text) -
 
 @st.composite
 def labelled_sets(draw: st.DrawFn, max_size: int = 30) -> list[LabelledPost]:
-    """Posts with unique ids, of which some share authors, threads, contrasts, texts and manner pairs."""
+    """Posts with unique ids, of which some share authors, threads, contrasts, texts and neighbours."""
     size = draw(st.integers(1, max_size))
     ids = [draw(st.sampled_from(["v1", "a1", "other"])) + f"-{number:04}" for number in range(1, size + 1)]
     handles = st.none() | st.sampled_from(["@one", "One", "two"])

@@ -15,6 +15,8 @@ from data.splits import DEFAULT_SPLITS, PARTS, SHARES, Splits, load_splits, stra
 from data.taxonomy import BUILT_IN, ROUTES
 
 CORPUS = Path("data/corpus")
+LARGE_GROUPS = {"s": 6, "b": 10}
+"""Posts by which a part may miss its share of a small family whose groups have ten posts and more."""
 CARD = (CORPUS / "README.md").read_text(encoding="utf-8")
 
 
@@ -37,13 +39,13 @@ def table(heading: str) -> dict[str, list[str]]:
 
 def test_every_row_is_a_labelled_post_with_the_guides_fields_alone() -> None:
     reading = read_labelled(CORPUS)
-    assert (len(reading.posts), reading.rejects, reading.ignored_fields) == (8940, (), ())
+    assert (len(reading.posts), reading.rejects, reading.ignored_fields) == (12168, (), ())
 
 
 def test_the_card_counts_routes_by_family_as_measured(posts: tuple[LabelledPost, ...]) -> None:
     counted = Counter((family(post), post.route) for post in posts)
     rows = table("Routes by family")
-    for letter in "awv":
+    for letter in "awvqsbn":
         assert rows[letter] == [
             *(str(counted[letter, route]) for route in ROUTES),
             str(sum(counted[letter, r] for r in ROUTES)),
@@ -72,7 +74,7 @@ def test_the_card_counts_the_parts_as_the_file_does(splits: Splits) -> None:
     assert splits.file.posts_fingerprint in CARD
 
 
-def test_no_part_shares_an_author_thread_contrast_or_manner_with_another(splits: Splits) -> None:
+def test_no_part_shares_an_author_thread_contrast_or_neighbours_with_another(splits: Splits) -> None:
     for rule in RULES:
         parts: dict[str, set[str]] = {}
         for name in PARTS:
@@ -86,7 +88,8 @@ def test_the_parts_hold_routes_and_families_in_their_shares(splits: Splits) -> N
     wanted = Counter(stratum(post) for post in splits.posts)
     for name in PARTS:
         counts = Counter(stratum(post) for post in splits.part(name))
-        assert max(abs(counts[key] - SHARES[name] * n) for key, n in wanted.items()) <= 2
+        for key, n in wanted.items():
+            assert abs(counts[key] - SHARES[name] * n) <= LARGE_GROUPS.get(key[0], 2), (name, key)
 
 
 def test_every_route_and_intent_stands_in_every_part(splits: Splits) -> None:

@@ -39,7 +39,7 @@ def test_two_contrasts_of_a_post_that_is_not_here_stay_together() -> None:
     assert together({"contrast_of": "gone"}, {}, {"contrast_of": "gone"}) == [[0, 2], [1]]
 
 
-def test_a_manner_pair_of_our_corpus_stays_together() -> None:
+def test_neighbours_of_our_corpus_stay_together() -> None:
     assert together({"id": "v1-0001"}, {"id": "v1-0002"}, {"id": "v1-0003"}, {"id": "w1-0004"}) == [[0, 1], [2], [3]]
 
 
@@ -81,7 +81,7 @@ def test_other_data_may_bring_its_own_rule() -> None:
 def test_links_say_how_many_pairs_each_rule_joined() -> None:
     posts = [labelled("a", "one", author={"handle": "x"}), labelled("b", "two", author={"handle": "x"})]
     links = group(posts).links
-    assert links == {"author": 1, "thread": 0, "contrast": 0, "manner": 0, "near_duplicate": 0}
+    assert links == {"author": 1, "thread": 0, "contrast": 0, "neighbours": 0, "near_duplicate": 0}
 
 
 def test_no_posts_have_no_groups() -> None:

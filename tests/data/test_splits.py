@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +184,36 @@ def test_no_posts_cannot_be_split() -> None:
 @pytest.mark.parametrize("train", [0.0, 0.5, 0.74 + 1e-6])
 def test_shares_that_are_no_shares_are_refused(train: float) -> None:
     assert "1 in sum" in refusal(lambda: split(spread(4), shares={**SHARES, "train": train}))
+
+
+@settings(max_examples=30)
+@given(labelled_sets(), st.integers(0, 99))
+def test_posts_that_were_split_before_stay_where_they_were(posts: list[LabelledPost], seed: int) -> None:
+    before = split(posts[: max(1, len(posts) // 2)], seed=seed)
+    after = split(posts, seed=seed + 1, kept=before.file)
+    part_of = {post.id: name for name in PARTS for post in after.part(name)}
+    assert len(part_of) == len(posts)
+    assert all(part_of[post.id] == name for name in PARTS for post in before.part(name))
+
+
+def test_a_new_post_joins_those_that_it_belongs_to() -> None:
+    posts = spread(400)
+    before = split(posts)
+    new = [labelled(f"n{n}", sha256(bytes(n)).hexdigest(), contrast_of=post.id) for n, post in enumerate(posts)]
+    after = split([*posts, *new], kept=before.file)
+    part_of = {post.id: name for name in PARTS for post in after.part(name)}
+    assert all(part_of[post.id] == part_of[post.contrast_of or ""] for post in new)
+
+
+def test_new_posts_fill_up_the_shares() -> None:
+    posts = spread(800)
+    after = split(posts, kept=split(posts[:400]).file)
+    assert {name: len(after.part(name)) for name in PARTS} == pytest.approx(
+        {name: share * 800 for name, share in SHARES.items()}, abs=4
+    )
+
+
+def test_earlier_splits_of_posts_that_are_gone_are_refused() -> None:
+    posts = spread(40)
+    with pytest.raises(SplitsError, match=r"1 of their 40 posts are not among those given, such as 'p0039'"):
+        split(posts[:-1], kept=split(posts).file)

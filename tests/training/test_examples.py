@@ -2,6 +2,7 @@
 
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from data.post import Post
 from data.rendering import Rendered, render
 from data.taxonomy import BUILT_IN, ROUTES, Route
 from tests.data.strategies import labelled
-from training.examples import Encoder, make_example, order_batches, roughen, training_pair
+from tests.training.test_finetune import with_settings
+from training.examples import UNLABELLED, Encoder, Said, make_examples, order_batches, roughen, training_reading
+from training.recipe import Recipe
 
 MARKS = ("[link]", "[card]", "[phone]", "[email]", "[iban]", "[account]", "[national_id]", "@authority", "@press")
 MARK = re.compile(r"\[(?:link|card|phone|email|iban|account|national_id)\]|@(?:user|press|authority)\b")
@@ -61,7 +65,7 @@ def test_a_batch_holds_posts_of_like_length() -> None:
 
 def test_an_example_knows_its_labels_and_both_its_renderings() -> None:
     post = labelled("a", "love it", route="simple", intent="praise", author={"handle": "sue", "followers": 12})
-    example = make_example(post, BUILT_IN)
+    (example,) = make_examples([post], BUILT_IN)
     assert (ROUTES[example.route], BUILT_IN.names[example.intent]) == ("simple", "praise")
     assert example.full == render(post)
     assert "followers" in example.full.context
@@ -71,25 +75,60 @@ def test_an_example_knows_its_labels_and_both_its_renderings() -> None:
 
 @pytest.mark.parametrize("followers", [None, 300, 10_000, 60_000])
 @pytest.mark.parametrize("route", ROUTES)
-def test_an_influencer_never_loses_its_author_and_everybody_else_may(route: Route, followers: int | None) -> None:
+def test_an_influencer_never_loses_its_author_and_everybody_else_may(
+    route: Route, followers: int | None, recipe: Recipe
+) -> None:
     post = labelled("a", "hi there", route=route, author={"followers": followers, "bio": "writes"})
-    example = make_example(post, BUILT_IN)
-    contexts = {training_pair(example, 1.0, 0.0, random.Random(seed)).context for seed in range(20)}
+    (example,) = make_examples([post], BUILT_IN)
+    always = with_settings(recipe, author_dropout=1.0, noise=0.0).finetune
+    contexts = {training_reading(example, always, random.Random(seed))[0].context for seed in range(20)}
     assert contexts == {example.full.context if route == "influencer" else example.anonymous.context}
     assert example.full.context != example.anonymous.context
 
 
-def test_authors_are_dropped_and_texts_roughened_as_often_as_asked() -> None:
-    example = make_example(
-        labelled("a", "the router is broken again", author={"handle": "sue", "followers": 12}), BUILT_IN
-    )
+def test_a_stranger_is_the_author_of_another_post_that_is_no_influencers() -> None:
+    ours = [labelled(f"p{n}", "the router is broken", author={"bio": f"bio {n}"}) for n in range(5)]
+    theirs = labelled("i", "buy my book", route="influencer", author={"bio": "on telly", "followers": 90_000})
+    nobody = labelled("n", "the router is broken")
+    *of_us, of_influencer, of_nobody = make_examples([*ours, theirs, nobody], BUILT_IN)
+    assert of_influencer.stranger is None
+    contexts = [each.stranger.context for each in (*of_us, of_nobody) if each.stranger]
+    assert len(contexts) == 6
+    assert all("bio: bio " in context for context in contexts)
+
+
+def test_authors_are_dropped_and_swapped_and_texts_roughened_as_often_as_asked(recipe: Recipe) -> None:
+    posts = [labelled(f"p{n}", "the router is broken again", author={"followers": 12, "bio": str(n)}) for n in (1, 2)]
+    example = next(each for each in make_examples(posts * 9, BUILT_IN) if each.stranger != each.full)
+    settings = with_settings(recipe, author_dropout=0.3, author_swap=0.2, noise=0.6).finetune
     draw = random.Random(0)
-    pairs = [training_pair(example, 0.3, 0.6, draw) for _ in range(2_000)]
-    anonymous = sum(pair.context == example.anonymous.context for pair in pairs) / len(pairs)
+    pairs = [training_reading(example, settings, draw)[0] for _ in range(2_000)]
+    anonymous, strange = (
+        sum(pair.context == other.context for pair in pairs) / len(pairs)
+        for other in (example.anonymous, example.stranger)
+        if other
+    )
     rough = sum(pair.text != example.full.text for pair in pairs) / len(pairs)
-    assert anonymous == pytest.approx(0.3, abs=0.04)
+    assert [anonymous, strange] == pytest.approx([0.3, 0.2], abs=0.04)
     # Where nothing can be made rough, as a leading mention that is not there, the text stays as it was.
     assert 0.3 < rough < 0.6
+
+
+def test_a_text_without_its_author_or_under_a_strangers_name_is_taught_what_teachers_say_of_it_without(
+    recipe: Recipe,
+) -> None:
+    known, unknown = (Said(torch.full((4,), value), torch.full((21,), value)) for value in (1.0, 2.0))
+    (example,) = make_examples([labelled("a", "it broke", author={"followers": 5})], BUILT_IN)
+    taught = replace(example, said=(known, unknown))
+    for dropped, swapped, said in ((0.0, 0.0, known), (1.0, 0.0, unknown), (0.0, 1.0, unknown)):
+        settings = with_settings(recipe, author_dropout=dropped, author_swap=swapped, noise=0.5).finetune
+        assert training_reading(taught, settings, random.Random(0))[1] is said
+
+
+def test_posts_without_labels_stand_after_the_others_and_have_none() -> None:
+    examples = make_examples([labelled("a", "hi there")], BUILT_IN, unlabelled=[Post(id="u", text="no idea")])
+    assert [each.full.text for each in examples] == ["hi there", "no idea"]
+    assert (examples[1].route, examples[1].intent) == (UNLABELLED, UNLABELLED)
 
 
 @given(text=texts, seed=seeds)
@@ -140,7 +179,8 @@ def test_a_long_post_is_cut_to_one_window(batcher: Encoder) -> None:
 
 
 def test_lengths_are_those_of_the_post_with_its_author(batcher: Encoder) -> None:
-    example = make_example(labelled("a", "track my parcel", platform="x", author={"followers": 5}), BUILT_IN)
-    (length,) = batcher.lengths([example])
+    post = labelled("a", "track my parcel", platform="x", author={"followers": 5})
+    (example,) = make_examples([post], BUILT_IN)
+    (length,) = batcher.lengths([example.full])
     assert length == batcher.batch([example.full], [(0, 0)]).input_ids.shape[1]
     assert length > batcher.batch([example.anonymous], [(0, 0)]).input_ids.shape[1]

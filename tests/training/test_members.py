@@ -4,15 +4,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 
-from data.post import LabelledPost
+from data.post import LabelledPost, Post
 from data.splits import Splits
+from data.taxonomy import BUILT_IN
+from tests.data.strategies import labelled
 from tests.training.test_finetune import CutOffError, Watcher, read_weights, same, timeless, with_settings
+from training.development import predict_logits
+from training.encoder import read_encoder
 from training.errors import RecipeError
+from training.examples import make_examples
 from training.finetune import BEST_FILE
 from training.members import TAUGHT, finetune
+from training.network import load_network
 from training.recipe import DistillationRecipe, Recipe
-from training.teachers import find_teachers, load_teachers
+from training.teaching import Teacher, ask_teachers, find_teachers, taught
 
 POSTS, BATCH_POSTS, EPOCHS = 24, 8, 2
 STEPS = EPOCHS * POSTS // BATCH_POSTS
@@ -74,21 +81,94 @@ def test_a_run_that_left_no_weights_cannot_teach(tmp_path: Path) -> None:
         find_teachers(DistillationRecipe(teacher=str(tmp_path)))
     assert str(caught.value) == (
         f"The run {tmp_path} cannot teach: it has no member-*/best.pt. Wanted: the directory of a run whose members "
-        "are trained (runs/NAME-KEY), or none, or members. Correct distillation.teacher in the recipe."
+        "are trained (runs/NAME-KEY), a file of what they said, or none, or members. Correct distillation.teacher in "
+        "the recipe."
     )
 
 
-def test_a_network_for_other_intents_cannot_teach(encoder: Path, tmp_path: Path) -> None:
+def test_a_run_without_its_recipe_cannot_teach(tmp_path: Path) -> None:
+    (tmp_path / "member-0").mkdir()
+    torch.save({}, tmp_path / "member-0" / BEST_FILE)
+    with pytest.raises(RecipeError, match=r"cannot teach: it has no recipe\.toml\. Wanted: the directory of a run"):
+        find_teachers(DistillationRecipe(teacher=str(tmp_path)))
+
+
+def ask(recipe: Recipe, encoder: Path, directory: Path, posts: list[LabelledPost], intents: int = 21) -> None:
+    teacher = Teacher(directory / "best.pt", encoder, recipe)
+    file = directory / "said.npz"
+    ask_teachers([teacher], make_examples(posts, BUILT_IN), file, intents=intents, temperature=2.0)
+
+
+def test_a_network_for_other_intents_cannot_teach(
+    recipe: Recipe, encoder: Path, few: tuple[list[LabelledPost], list[LabelledPost]], tmp_path: Path
+) -> None:
     torch.save({"intent.bias": torch.zeros(5)}, tmp_path / "best.pt")
     with pytest.raises(RecipeError) as caught:
-        load_teachers(encoder, [tmp_path / "best.pt"], 21)
+        ask(recipe, encoder, tmp_path, few[0])
     assert str(caught.value) == (
         f"The weights {tmp_path / 'best.pt'} cannot teach: they are for 5 intents, these posts have 21. Wanted: a run "
         "on the same taxonomy. Correct distillation.teacher in the recipe."
     )
 
 
-def test_a_network_of_another_encoder_cannot_teach(encoder: Path, tmp_path: Path) -> None:
+def test_a_network_of_another_encoder_than_its_recipe_says_cannot_teach(
+    recipe: Recipe, encoder: Path, few: tuple[list[LabelledPost], list[LabelledPost]], tmp_path: Path
+) -> None:
     torch.save({"intent.bias": torch.zeros(21)}, tmp_path / "best.pt")
     with pytest.raises(RecipeError, match=r"best\.pt cannot teach: they do not fit the encoder in .*Wanted"):
-        load_teachers(encoder, [tmp_path / "best.pt"], 21)
+        ask(recipe, encoder, tmp_path, few[0])
+
+
+def test_teachers_are_asked_of_every_post_once_with_its_author_and_without(
+    recipe: Recipe, encoder: Path, few: tuple[list[LabelledPost], list[LabelledPost]], tmp_path: Path
+) -> None:
+    made = finetune(taught_by(recipe, "none", members=1), encoder, *few, tmp_path)
+    network, reading = load_network(encoder, made.weights), read_encoder(recipe.reading, encoder)
+    examples = make_examples(few[0], BUILT_IN)
+    teacher = Teacher(tmp_path / "member-0" / BEST_FILE, encoder, with_settings(recipe, bf16=False))
+    ask_teachers([teacher], examples, tmp_path / "said.npz", intents=21, temperature=2.0)
+    for of_teacher, pairs in zip(
+        zip(
+            *(each.said for each in taught(examples, tmp_path / "said.npz", intents=21, temperature=2.0) if each.said),
+            strict=True,
+        ),
+        ([each.full for each in examples], [each.anonymous for each in examples]),
+        strict=True,
+    ):
+        routes, intents = predict_logits(network, reading, pairs)
+        for said, route, intent in zip(of_teacher, routes, intents, strict=True):
+            wanted = torch.from_numpy(route).log_softmax(0), torch.from_numpy(intent).log_softmax(0)
+            torch.testing.assert_close(said.route.log_softmax(0), wanted[0], atol=1e-2, rtol=1e-2)
+            torch.testing.assert_close(said.intent.log_softmax(0), wanted[1], atol=1e-2, rtol=1e-2)
+
+
+def test_posts_without_labels_change_what_is_learnt_and_need_teachers(
+    recipe: Recipe, encoder: Path, few: tuple[list[LabelledPost], list[LabelledPost]], tmp_path: Path
+) -> None:
+    finetune(taught_by(recipe, "none", members=1), encoder, *few, tmp_path / "teachers")
+    pupil = taught_by(recipe, str(tmp_path / "teachers"), members=1)
+    more = [Post(id=f"u{number}", text=f"where is parcel {number}") for number in range(8)]
+    without = finetune(pupil, encoder, *few, tmp_path / "without")
+    with_more = finetune(pupil, encoder, *few, tmp_path / "with", unlabelled=more)
+    assert not same(read_weights(without.weights), read_weights(with_more.weights))
+    with pytest.raises(ValidationError, match=r"posts without labels need teachers"):
+        DistillationRecipe(teacher="none", unlabelled=("more.jsonl",))
+
+
+def test_a_file_of_answers_teaches_as_the_run_does_that_gave_them(
+    recipe: Recipe, encoder: Path, few: tuple[list[LabelledPost], list[LabelledPost]], tmp_path: Path
+) -> None:
+    finetune(taught_by(recipe, "none", members=1), encoder, *few, tmp_path / "teachers")
+    by_run = finetune(taught_by(recipe, str(tmp_path / "teachers"), members=1), encoder, *few, tmp_path / "by-run")
+    answers = tmp_path / "by-run" / "said.npz"
+    by_file = finetune(taught_by(recipe, str(answers), members=1), encoder, *few, tmp_path / "by-file")
+    assert same(read_weights(by_run.weights), read_weights(by_file.weights))
+    unknown, pupil = labelled("new", "nobody was asked of this"), taught_by(recipe, str(answers), members=1)
+    with pytest.raises(RecipeError, match=r"say nothing of 1 of 25 posts\. Wanted: .* Ask again"):
+        finetune(pupil, encoder, [*few[0], unknown], few[1], tmp_path / "more")
+    hotter = pupil.distillation.model_copy(update={"temperature": 3.0})
+    with pytest.raises(RecipeError, match=r"are for 21 intents at temperature 2\.0, wanted 21 at 3\.0"):
+        finetune(pupil.model_copy(update={"distillation": hotter}), encoder, *few, tmp_path / "hotter")
+    answers.write_text("no answers")
+    with pytest.raises(RecipeError, match=r"said\.npz could not be read"):
+        finetune(pupil, encoder, *few, tmp_path / "broken")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from data.rendering import Rendered
 from data.taxonomy import ROUTES
-from training.examples import Batch, Example
+from training.examples import UNLABELLED, Batch, Example, Said
 from training.objectives import disagreement, distillation_loss, label_loss, mean_logits, route_weights, twice
 from training.recipe import ClassWeights, Recipe
 
@@ -27,7 +28,7 @@ def spread(posts: Sequence[int]) -> list[int]:
 
 
 def examples_of(routes: Sequence[int]) -> list[Example]:
-    return [Example(TEXT, TEXT, may_lose_author=True, route=route, intent=0) for route in routes]
+    return [Example(TEXT, TEXT, TEXT, route=route, intent=0) for route in routes]
 
 
 def batch_of(routes: Sequence[int]) -> Batch:
@@ -105,28 +106,37 @@ def test_twice_a_batch_has_its_posts_in_order_and_then_again() -> None:
     assert both.input_ids.squeeze(1).tolist() == [0, 1, 2, 0, 1, 2]
 
 
-class Says(torch.nn.Module):
-    """A teacher that says the same of every post."""
-
-    def __init__(self, route: Sequence[float]) -> None:
-        super().__init__()
-        self.said = torch.tensor([route])
-
-    def forward(self, ids: Tensor, _mask: Tensor, _types: Tensor) -> tuple[Tensor, Tensor]:
-        return self.said.expand(len(ids), 4), torch.zeros(len(ids), 2)
-
-
 def test_a_student_that_says_what_its_teachers_say_together_is_left_with_the_labels(recipe: Recipe) -> None:
-    teachers, batch = [Says([2.0, 0.0, 0.0, 0.0]), Says([0.0, 0.0, 3.0, 0.0])], batch_of([0, 2])
+    teachers = [torch.tensor([[2.0, 0.0, 0.0, 0.0]] * 2), torch.tensor([[0.0, 0.0, 3.0, 0.0]] * 2)]
+    route, intent = mean_logits(teachers, 2.0), torch.zeros(2, 2)
+    batch = replace(batch_of([0, 2]), said=Said(route, intent))
     of_labels = label_loss(recipe.finetune, examples_of([0, 2]))
-    loss = distillation_loss(
-        teachers,  # type: ignore[arg-type]  # a fake network
-        of_labels,
-        settings=recipe.finetune,
-        temperature=2.0,
-        label_share=0.3,
-    )
-    route = mean_logits([each.said.expand(2, 4) for each in teachers], 2.0)
-    intent = torch.zeros(2, 2)
+    loss = distillation_loss(of_labels, settings=recipe.finetune, temperature=2.0, label_share=0.3)
     assert float(loss(route, intent, batch)) == pytest.approx(0.3 * float(of_labels(route, intent, batch)), rel=1e-5)
-    assert float(loss(teachers[0].said.expand(2, 4), intent, batch)) > float(loss(route, intent, batch)) * 0.3
+    assert float(loss(teachers[0], intent, batch)) > float(loss(route, intent, batch)) * 0.3
+
+
+def test_a_post_without_labels_is_learnt_from_its_teachers_alone(recipe: Recipe) -> None:
+    examples = [*examples_of([0, 2]), Example(TEXT, TEXT, TEXT, route=UNLABELLED, intent=UNLABELLED)]
+    labelled, route, intent = batch_of([0, 2]), torch.randn(3, 4), torch.randn(3, 2)
+    batch = replace(batch_of([0, 2, UNLABELLED]), intents=torch.tensor([0, 0, UNLABELLED]))
+    of_labels = label_loss(recipe.finetune, examples)
+    assert float(of_labels(route, intent, batch)) == pytest.approx(
+        float(of_labels(route[:2], intent[:2], labelled)) * 2 / 3
+    )
+
+
+def test_a_teacher_of_routes_leaves_the_intents_to_the_labels(recipe: Recipe) -> None:
+    of_labels = label_loss(recipe.finetune, examples_of([0, 2]))
+    route, intent = torch.randn(2, 4), torch.randn(2, 2)
+    batch = replace(batch_of([0, 2]), said=Said(route, torch.randn(2, 2)))
+    loss = distillation_loss(of_labels, settings=recipe.finetune, temperature=2.0, label_share=0.0, heads="routes")
+    errors = torch.nn.functional.cross_entropy(intent, batch.intents)
+    assert float(loss(route, intent, batch)) == pytest.approx(recipe.finetune.intent_loss_weight * float(errors))
+
+
+def test_a_batch_of_which_no_teacher_spoke_is_refused(recipe: Recipe) -> None:
+    of_labels = label_loss(recipe.finetune, examples_of([0]))
+    loss = distillation_loss(of_labels, settings=recipe.finetune, temperature=2.0, label_share=0.3)
+    with pytest.raises(ValueError, match=r"no teacher said anything"):
+        loss(torch.zeros(1, 4), torch.zeros(1, 2), batch_of([0]))

@@ -11,9 +11,10 @@ from sklearn.linear_model import LogisticRegression
 
 from data.splits import Splits
 from data.taxonomy import BUILT_IN
-from training.development import Vectors, pool_examples, predict_logits
-from training.examples import Encoder, Example, make_example
-from training.members import finetune, read_encoder
+from training.development import Vectors, pool_pairs, predict_logits
+from training.encoder import read_encoder
+from training.examples import Encoder, Example, make_examples
+from training.members import finetune
 from training.network import Network, build_network
 from training.probe import start_heads
 from training.recipe import Recipe
@@ -26,12 +27,12 @@ def drawn(encoder: Path) -> Network:
 
 @pytest.fixture(scope="module")
 def reading(recipe: Recipe, encoder: Path) -> Encoder:
-    return read_encoder(recipe, encoder)
+    return read_encoder(recipe.reading, encoder)
 
 
 @pytest.fixture(scope="module")
 def examples(splits: Splits) -> tuple[Example, ...]:
-    return tuple(make_example(post, BUILT_IN) for post in splits.part("train"))
+    return make_examples(splits.part("train"), BUILT_IN)
 
 
 def same_as_before(network: Network, before: dict[str, torch.Tensor], part: str) -> bool:
@@ -53,10 +54,10 @@ def test_the_heads_say_what_a_regression_on_the_pretrained_encoder_says(
     drawn: Network, reading: Encoder, examples: tuple[Example, ...]
 ) -> None:
     before = copy_of(drawn)
-    rows = pool_examples(drawn, reading, examples)
+    rows = pool_pairs(drawn, reading, [each.full for each in examples])
     start_heads(drawn, reading, examples, routed=True)
     regression, scaled = regression_on(rows, examples)
-    said, _ = predict_logits(drawn, reading, examples)
+    said, _ = predict_logits(drawn, reading, [each.full for each in examples])
     wanted = regression.predict_log_proba(scaled)
     shares = said - np.log(np.exp(said).sum(1, keepdims=True))
     np.testing.assert_allclose(shares[:, regression.classes_], wanted, atol=1e-3)
@@ -67,10 +68,10 @@ def test_two_classes_are_told_apart_as_surely_as_the_regression_does(
     drawn: Network, reading: Encoder, examples: tuple[Example, ...]
 ) -> None:
     two = [replace(each, route=min(each.route, 1)) for each in examples]
-    rows = pool_examples(drawn, reading, two)
+    rows = pool_pairs(drawn, reading, [each.full for each in two])
     start_heads(drawn, reading, two, routed=True)
     regression, scaled = regression_on(rows, two)
-    said, _ = predict_logits(drawn, reading, two)
+    said, _ = predict_logits(drawn, reading, [each.full for each in two])
     np.testing.assert_allclose(said[:, 1] - said[:, 0], regression.decision_function(scaled), atol=1e-3)
 
 

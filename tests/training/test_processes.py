@@ -34,7 +34,9 @@ class Count:
         done = 0
         for _ in watch(range(self.end), "counting", self.end):
             done += 1
-            self.trace.write_text(f"{os.getpid()} {done}")
+            told = self.trace.with_suffix(".partial")
+            told.write_text(f"{os.getpid()} {done}")
+            told.replace(self.trace)  # whoever looks meanwhile sees a whole one
             if self.then == "forever":
                 time.sleep(0.01)
         if self.then == "diverge":

@@ -22,9 +22,10 @@ from evaluation.predictions import IntArray
 from models.calibration import FloatArray, probabilities
 from models.policy import RiskBudget
 from training.development import predict_logits
-from training.examples import make_example
+from training.encoder import read_encoder
+from training.examples import make_examples
 from training.history import TellEpoch, untold
-from training.members import finetune, read_encoder
+from training.members import finetune
 from training.network import load_network
 from training.pipeline import MEMBERS_AT_A_TIME
 from training.recipe import Recipe
@@ -126,9 +127,10 @@ def fit(
         processes=MEMBERS_AT_A_TIME if torch.get_num_threads() > 1 else 1,
         tell=tell,
     )
-    examples = [make_example(post, taxonomy) for post in development]
+    examples = make_examples(development, taxonomy)
     network = load_network(encoder_directory, finetuned.weights, "sdpa")
-    said = probabilities(predict_logits(network, read_encoder(recipe, encoder_directory), examples)[0], 1.0)
+    encoder = read_encoder(recipe.reading, encoder_directory)
+    said = probabilities(predict_logits(network, encoder, [each.full for each in examples])[0], 1.0)
     routes = np.array([each.route for each in examples], dtype=np.int64)
     made = Fit(
         seed=recipe.seed,

@@ -1,0 +1,187 @@
+"""What networks that teach say: where another run left them, and their answers on every reading, asked once.
+
+A teacher may be of another encoder, with another tokenizer, and too slow to be asked again at every step. So each says
+once what it thinks of every post, with and without its author, and the answers are kept. A roughened text, or one under
+a stranger's name, is taught what the teachers say of the text as it was written, for what it means is the same.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data.output import whole_file
+from data.progress import Watch, unwatched
+from data.rendering import Rendered
+from training.development import predict_logits
+from training.encoder import find_encoder, read_encoder
+from training.errors import RecipeError
+from training.examples import Example, Said
+from training.finetune import BEST_FILE
+from training.network import intents_of, load_network
+from training.objectives import mean_logits
+from training.recipe import DistillationRecipe, Recipe, read_recipe, recipe_toml
+
+MEMBERS_WEIGHTS = f"member-*/{BEST_FILE}"
+"""What a run leaves of each of its members."""
+RECIPE_FILE = "recipe.toml"
+"""The resolved recipe of a run, beside its members: who learns from them must read as they do."""
+_CORRECT = "Correct distillation.teacher in the recipe."
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """The weights of a network (a state dict file), its pretrained encoder, and the recipe that it was made by."""
+
+    weights: Path
+    encoder_directory: Path
+    recipe: Recipe
+
+
+def write_recipe(recipe: Recipe, directory: Path) -> None:
+    """Nothing; the run in `directory` says by which recipe it is made."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with whole_file(directory / RECIPE_FILE) as file:
+        file.write(recipe_toml(recipe))
+
+
+def find_sources(distillation: DistillationRecipe) -> tuple[Path, ...]:
+    """The files that what is taught depends on: the weights of another run's members, or one of answers; or none.
+
+    Raises:
+        RecipeError: when there is neither, or no recipe beside the weights.
+    """
+    place = distillation.elsewhere
+    if place is None:
+        return ()
+    if place.is_file():
+        return (place,)
+    files = tuple(sorted(place.glob(MEMBERS_WEIGHTS)))
+    if not files or not (place / RECIPE_FILE).exists():
+        raise RecipeError(
+            f"The run {place} cannot teach: it has no {RECIPE_FILE if files else MEMBERS_WEIGHTS}. Wanted: the "
+            "directory of a run whose members are trained (runs/NAME-KEY), a file of what they said, or none, or "
+            f"members. {_CORRECT}"
+        )
+    return files
+
+
+def find_teachers(distillation: DistillationRecipe) -> tuple[Teacher, ...]:
+    """The members of the run that is to teach, with what they read with; none where no other run is to be asked.
+
+    Raises:
+        RecipeError: as `find_sources`, or when the recipe beside them cannot be read.
+        EncoderError: when their encoder is nowhere.
+    """
+    files = find_sources(distillation)
+    if not files or files[0] == distillation.elsewhere:
+        return ()
+    recipe = read_recipe(files[0].parent.parent / RECIPE_FILE)
+    home = find_encoder(recipe.encoder)
+    return tuple(Teacher(file, home, recipe) for file in files)
+
+
+def _ask(teacher: Teacher, pairs: Sequence[Rendered], intents: int, watch: Watch) -> tuple[Tensor, Tensor]:
+    """The route logits `[n, 4]` and the intent logits `[n, k]` of one teacher."""
+    file, home = teacher.weights, teacher.encoder_directory
+    theirs = intents_of(torch.load(file, weights_only=True, mmap=True))
+    if theirs != intents:
+        raise RecipeError(
+            f"The weights {file} cannot teach: they are for {theirs} intents, these posts have {intents}. Wanted: "
+            f"a run on the same taxonomy. {_CORRECT}"
+        )
+    try:
+        network = load_network(home, file, "sdpa")
+    except RuntimeError as error:  # how torch refuses weights of other names or shapes
+        raise RecipeError(
+            f"The weights {file} cannot teach: they do not fit the encoder in {home}, which the recipe beside them "
+            f"names. Wanted: a run as its training left it. {_CORRECT}"
+        ) from error
+    encoder = read_encoder(teacher.recipe.reading, home)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=teacher.recipe.finetune.bf16):
+        routes, said = predict_logits(network, encoder, pairs, watch=watch)
+    return torch.from_numpy(routes), torch.from_numpy(said)
+
+
+def _keys(pairs: Sequence[Rendered]) -> list[int]:
+    """The first eight bytes of the SHA-256 of each pair: two of a million share them once in 40 million tries."""
+    digests = (hashlib.sha256(f"{pair.text}\0{pair.context}".encode()).digest() for pair in pairs)
+    return [int.from_bytes(digest[:8], "big") for digest in digests]
+
+
+def ask_teachers(
+    teachers: Sequence[Teacher],
+    examples: Sequence[Example],
+    file: Path,
+    *,
+    intents: int,
+    temperature: float,
+    watch: Watch = unwatched,
+) -> None:
+    """Nothing; `file` (.npz) holds what the teachers say of the examples on average, unless it was there already.
+
+    Their probabilities softened by `temperature` are averaged. Texts are known by their hashes alone, so that the file
+    gives nothing away.
+
+    Raises:
+        RecipeError: when a teacher is for another number of `intents`, or does not fit its encoder.
+    """
+    if file.exists():
+        return
+    pairs = list(dict.fromkeys(pair for each in examples for pair in (each.full, each.anonymous)))
+    routes, said = zip(*(_ask(teacher, pairs, intents, watch) for teacher in teachers), strict=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    scratch = file.with_suffix(".partial")
+    with scratch.open("wb") as whole:
+        np.savez_compressed(
+            whole,
+            keys=np.array(_keys(pairs), dtype=np.uint64),
+            route=mean_logits(routes, temperature).numpy().astype(np.float16),
+            intent=mean_logits(said, temperature).numpy().astype(np.float16),
+            temperature=temperature,
+        )
+    scratch.replace(file)
+
+
+def taught(examples: Sequence[Example], file: Path, *, intents: int, temperature: float) -> tuple[Example, ...]:
+    """The examples, each with what teachers said of it in `file`.
+
+    Raises:
+        RecipeError: when `file` is no file of answers, is of other `intents` or another `temperature`, or says
+            nothing of an example.
+    """
+    try:
+        with np.load(file) as kept:
+            answers = {name: kept[name] for name in ("keys", "route", "intent", "temperature")}
+    except (OSError, ValueError, KeyError) as error:
+        raise RecipeError(
+            f"The answers {file} could not be read: {type(error).__name__}. Wanted a file by `python -m training ask`. "
+            f"{_CORRECT}"
+        ) from error
+    if answers["intent"].shape[1] != intents or float(answers["temperature"]) != temperature:
+        raise RecipeError(
+            f"The answers {file} are for {answers['intent'].shape[1]} intents at temperature "
+            f"{float(answers['temperature'])}, wanted {intents} at {temperature}. Ask again: python -m training ask. "
+            f"{_CORRECT}"
+        )
+    said = {
+        int(key): Said(torch.from_numpy(route).float(), torch.from_numpy(intent).float())
+        for key, route, intent in zip(answers["keys"], answers["route"], answers["intent"], strict=True)
+    }
+    asked = zip(_keys([each.full for each in examples]), _keys([each.anonymous for each in examples]), strict=True)
+    answered = [(said.get(full), said.get(anonymous)) for full, anonymous in asked]
+    missing = sum(None in each for each in answered)
+    if missing:
+        raise RecipeError(
+            f"The answers {file} say nothing of {missing} of {len(examples)} posts. Wanted: what teachers say of every "
+            f"post of the recipe. Ask again: python -m training ask. {_CORRECT}"
+        )
+    return tuple(
+        replace(each, said=(full, anonymous))
+        for each, (full, anonymous) in zip(examples, answered, strict=True)
+        if full and anonymous
+    )
