@@ -17,7 +17,7 @@ from serving.brake import BOUNDS, RELEASED, Bounds, Brake, Sight, step
 from serving.journal.address import read_address
 from serving.logs import fault_of
 from serving.metrics import Metrics
-from serving.repeating import Repeated
+from serving.repeating import Idle, Repeated
 from serving.settings import Settings
 from serving.wire import BrakeAnswer, BrakeState
 
@@ -131,22 +131,13 @@ class CrisisBrake:
             self._open_book().close()
 
 
-class NoBrake:
+class NoBrake(Idle):
     """Never holds: without a journal nobody can have held it, and there is nothing to look at."""
 
     objection: None = None
 
     def health(self) -> None:
         """Nothing to say."""
-
-    def look(self) -> None:
-        """Nothing."""
-
-    def start(self) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""
 
 
 AnyBrake = CrisisBrake | NoBrake

@@ -1,4 +1,4 @@
-"""A function that is called again and again on a thread of its own."""
+"""A function that is called again and again on a thread of its own, and what stands where there is none."""
 
 from collections.abc import Callable
 from threading import Event, Thread
@@ -35,3 +35,16 @@ class Repeated:
         self._function()
         while not self._closing.wait(self._every_s):
             self._function()
+
+
+class Idle:
+    """What is never repeated: without a journal there is nothing to look at."""
+
+    def look(self) -> None:
+        """Nothing."""
+
+    def start(self) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""

@@ -17,7 +17,7 @@ from serving.journal.address import read_address
 from serving.lineup import Lineup
 from serving.logs import fault_of
 from serving.metrics import Metrics
-from serving.repeating import Repeated
+from serving.repeating import Idle, Repeated
 from serving.settings import Settings
 from serving.wire import RiskAnswer, RiskState, Role, Versions
 
@@ -112,20 +112,11 @@ def _stale(found: RiskAnswer) -> RiskAnswer:
     return found if found.state in ("alarm", "unread") else found.model_copy(update={"state": "stale"})
 
 
-class NoRisk:
+class NoRisk(Idle):
     """Nothing is known: without a journal nobody can have read an answer."""
 
     def health(self) -> None:
         """Nothing to say."""
-
-    def look(self) -> None:
-        """Nothing."""
-
-    def start(self) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""
 
 
 def make_risk(settings: Settings, lineup: Callable[[], Lineup], metrics: Metrics) -> RiskWatch | NoRisk:

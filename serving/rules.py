@@ -19,7 +19,7 @@ from serving.journal.faults import JournalError
 from serving.likeness import Alike, shingles_of, words_of
 from serving.logs import fault_of
 from serving.metrics import Metrics
-from serving.repeating import Repeated
+from serving.repeating import Idle, Repeated
 from serving.settings import Settings
 from serving.wire import RulesAnswer, RulesState
 
@@ -85,7 +85,7 @@ class Rules(Protocol):
         """Nothing; they are read no more."""
 
 
-class NoRules:
+class NoRules(Idle):
     """Forbids nothing: without a journal nobody can have made a rule."""
 
     def __init__(self, metrics: Metrics) -> None:
@@ -109,15 +109,6 @@ class NoRules:
     def health(self) -> RulesAnswer:
         """Off."""
         return RulesAnswer(state="off", rules=0)
-
-    def look(self) -> None:
-        """Nothing."""
-
-    def start(self) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""
 
 
 class ReadRules:

@@ -24,10 +24,10 @@ NICENESS = 19
 """As far back as there is: threads that infer have 10 (`serving.scheduler`). Measured in docs/decisions/0036."""
 TURN_S = 0.05
 """How long work in steps keeps the thread before others have their turn: nobody notices a page so much later."""
-_PAUSE_S = 0.002
+_PAUSE_S = 0.005
 """How long the thread waits for a page before it begins a turn aside: a page that has had one turn asks for its next
 through the event loop, which takes less than this, and would else wait for a turn aside between any two of its own."""
-PATIENCE_S = 0.2
+PATIENCE_S = 0.5
 """How long a turn of work aside lets the pages go first: without an end it would stand still while they are many. Most
 pages work less than that (docs/workbench.md), so that one waits for one such turn at most."""
 
