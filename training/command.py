@@ -45,7 +45,8 @@ def _make(
         say=say,
         ranks=ranks,
     )
-    given = f"{recipe.data.posts} --splits {recipe.data.splits} --part calibration"
+    data = recipe.data  # the gate reads one file: where the posts are in several, one that nobody trained on is wanted
+    given = "FILE" if data.more else f"{data.posts} --splits {data.splits} --part calibration"
     say(f"To put it into service: python -m training promote {bundle.directory} {given} --reason WHY --by NAME")
     held_out = bundle.metrics["held_out"]
     return {

@@ -45,6 +45,8 @@ class DataRecipe(_Value):
     """Which posts: a file or directory of labelled posts and the splits made from them."""
 
     posts: str = "data/corpus"
+    more: tuple[str, ...] = ()
+    """Further files or directories of labelled posts, which the splits hold too."""
     splits: str = "data/corpus/splits.json"
     taxonomy: str | None = None
     """A file with intents of your own, by which the posts are labelled; without one the built-in intents."""

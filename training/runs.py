@@ -84,7 +84,7 @@ def read_parts(recipe: Recipe) -> Splits:
             "bundle decides by routes. Raise it, or train its intents alone: python -m training intents."
         )
     taxonomy = read_taxonomy(Path(recipe.data.taxonomy)) if recipe.data.taxonomy else BUILT_IN
-    posts = read_labelled(recipe.data.posts, taxonomy=taxonomy).posts
+    posts = read_labelled([recipe.data.posts, *recipe.data.more], taxonomy=taxonomy).posts
     return load_splits(Path(recipe.data.splits), posts, taxonomy)
 
 

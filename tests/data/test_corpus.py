@@ -15,8 +15,6 @@ from data.splits import DEFAULT_SPLITS, PARTS, SHARES, Splits, load_splits, stra
 from data.taxonomy import BUILT_IN, ROUTES
 
 CORPUS = Path("data/corpus")
-LARGE_GROUPS = {"s": 6, "b": 10}
-"""Posts by which a part may miss its share of a small family whose groups have ten posts and more."""
 CARD = (CORPUS / "README.md").read_text(encoding="utf-8")
 
 
@@ -39,13 +37,13 @@ def table(heading: str) -> dict[str, list[str]]:
 
 def test_every_row_is_a_labelled_post_with_the_guides_fields_alone() -> None:
     reading = read_labelled(CORPUS)
-    assert (len(reading.posts), reading.rejects, reading.ignored_fields) == (12168, (), ())
+    assert (len(reading.posts), reading.rejects, reading.ignored_fields) == (8940, (), ())
 
 
 def test_the_card_counts_routes_by_family_as_measured(posts: tuple[LabelledPost, ...]) -> None:
     counted = Counter((family(post), post.route) for post in posts)
     rows = table("Routes by family")
-    for letter in "awvqsbn":
+    for letter in "awv":
         assert rows[letter] == [
             *(str(counted[letter, route]) for route in ROUTES),
             str(sum(counted[letter, r] for r in ROUTES)),
@@ -88,8 +86,7 @@ def test_the_parts_hold_routes_and_families_in_their_shares(splits: Splits) -> N
     wanted = Counter(stratum(post) for post in splits.posts)
     for name in PARTS:
         counts = Counter(stratum(post) for post in splits.part(name))
-        for key, n in wanted.items():
-            assert abs(counts[key] - SHARES[name] * n) <= LARGE_GROUPS.get(key[0], 2), (name, key)
+        assert max(abs(counts[key] - SHARES[name] * n) for key, n in wanted.items()) <= 2
 
 
 def test_every_route_and_intent_stands_in_every_part(splits: Splits) -> None:
@@ -103,3 +100,17 @@ def test_the_corpus_has_its_own_licence_beside_it() -> None:
     licence = (CORPUS / "LICENSE").read_text(encoding="utf-8")
     assert "https://creativecommons.org/licenses/by/4.0/" in licence
     assert "CC BY 4.0" in CARD
+
+
+def test_the_posts_for_the_next_corpus_leave_every_post_of_this_one_in_its_part(splits: Splits) -> None:
+    both = read_labelled([CORPUS, "data/corpus-next"]).posts
+    grown = load_splits(Path("data/corpus-next/splits.json"), both)
+    assert Counter(family(post) for post in both if post not in splits.posts) == {
+        "q": 720,
+        "s": 485,
+        "b": 530,
+        "n": 1493,
+    }
+    for name in PARTS:
+        assert {post.id for post in splits.part(name)} <= {post.id for post in grown.part(name)}
+        assert {post.route for post in grown.part(name)} == set(ROUTES)

@@ -12,7 +12,7 @@ from data.sources import read_labelled
 from serving.journal.facets import Clusters
 from serving.workbench.demo.filling import CAMPAIGN
 
-CORPORA = ("data/corpus",)
+CORPORA = ("data/corpus", "data/corpus-next")
 CAMPAIGN_INTENTS = {"pricing_plans", "product_info", "account_access", "how_to"}
 
 
