@@ -25,10 +25,15 @@ def ask_run(recipe: Recipe, run: Path, out: Path, *, watch: Watch = unwatched) -
         raise RecipeError(
             f"The answers {out} are there already. Wanted a new file: a run may rest on them. Name another."
         )
+    teachers = find_teachers(DistillationRecipe(teacher=str(run)))
+    if not teachers:
+        raise RecipeError(
+            f"{run} cannot be asked. Wanted the directory of a run whose members are trained (runs/NAME-KEY)."
+        )
     splits = read_parts(recipe)
     examples = make_examples(splits.part("train"), splits.taxonomy, unlabelled=read_unlabelled(recipe), watch=watch)
     ask_teachers(
-        find_teachers(DistillationRecipe(teacher=str(run))),
+        teachers,
         examples,
         out,
         intents=len(splits.taxonomy.intents),
