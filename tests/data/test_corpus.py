@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from data.description import describe
+from data.duplicates import near_duplicates
 from data.families import family
 from data.grouping import RULES
 from data.post import LabelledPost
+from data.rendering import render
 from data.sources import read_labelled
 from data.splits import DEFAULT_SPLITS, PARTS, SHARES, Splits, load_splits, stratum
 from data.taxonomy import BUILT_IN, ROUTES
@@ -114,3 +116,12 @@ def test_the_posts_for_the_next_corpus_leave_every_post_of_this_one_in_its_part(
     for name in PARTS:
         assert {post.id for post in splits.part(name)} <= {post.id for post in grown.part(name)}
         assert {post.route for post in grown.part(name)} == set(ROUTES)
+
+
+def test_the_posts_of_the_unseen_trade_are_no_copies_of_what_models_are_trained_on() -> None:
+    unseen = read_labelled("data/unseen").posts
+    trained = read_labelled([CORPUS, "data/corpus-next"]).posts
+    assert (len(unseen), {post.route for post in unseen}) == (199, set(ROUTES))
+    texts = [render(post).text for post in (*unseen, *trained)]
+    pairs = [pair for pair in near_duplicates(texts) if pair.first < len(unseen) <= pair.second]
+    assert {texts[pair.first] for pair in pairs} <= {"@user no."}  # what anybody says
