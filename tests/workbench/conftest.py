@@ -147,6 +147,7 @@ def _is_wrong(kind: str, text: str, forgiven: str) -> bool:
 def open_page(browser: "Browser") -> Iterator[OpenPage]:
     """Opens a page as a signed-in reader; afterwards nothing may have been asked of strangers, nor an error said.
 
+    Tests name it after their server: pages are closed before the server is, of which they may just be asking something.
     `forgive` is what the console may say where a test makes something fail.
     """
     asked: list[tuple[str, str]] = []

@@ -30,7 +30,7 @@ def address(settings: Settings, fake: Predictor) -> Iterator[str]:
 
 
 def test_the_cockpit_comes_alive_by_itself_fits_and_is_accessible(
-    open_page: OpenPage, address: str, database: Database
+    address: str, database: Database, open_page: OpenPage
 ) -> None:
     page = open_page(address, PATH)
     page.get_by_text("Live, as of").wait_for()
@@ -47,7 +47,7 @@ def test_the_cockpit_comes_alive_by_itself_fits_and_is_accessible(
 
 
 def test_the_brake_is_moved_by_keyboard_and_its_banner_comes_to_other_windows(
-    open_page: OpenPage, address: str
+    address: str, open_page: OpenPage
 ) -> None:
     page, other = open_page(address, PATH), open_page(address, "/qa")
     other.get_by_text("Live, as of").wait_for()
@@ -70,7 +70,7 @@ def test_the_brake_is_moved_by_keyboard_and_its_banner_comes_to_other_windows(
     other.wait_for_function("!document.querySelector('.alarm')")
 
 
-def test_a_broken_stream_is_said_with_its_time_and_comes_back(open_page: OpenPage, address: str) -> None:
+def test_a_broken_stream_is_said_with_its_time_and_comes_back(address: str, open_page: OpenPage) -> None:
     page = open_page(address, PATH, forgive="ERR_")
     page.get_by_text("Live, as of").wait_for()
     page.route("**/stream*", lambda route: route.abort())
@@ -80,7 +80,7 @@ def test_a_broken_stream_is_said_with_its_time_and_comes_back(open_page: OpenPag
     page.get_by_text("Live, as of").wait_for()
 
 
-def test_the_end_of_the_server_is_said(open_page: OpenPage, settings: Settings, fake: Predictor) -> None:
+def test_the_end_of_the_server_is_said(settings: Settings, fake: Predictor, open_page: OpenPage) -> None:
     with running_server(settings, lambda: fake) as address:
         page = open_page(address, PATH, forgive="ERR_")
         page.get_by_text("Live, as of").wait_for()

@@ -45,7 +45,7 @@ def report(open_page: OpenPage, address: str, **options: object) -> "Page":
     return page
 
 
-def test_the_report_fits_and_is_accessible(open_page: OpenPage, address: str) -> None:
+def test_the_report_fits_and_is_accessible(address: str, open_page: OpenPage) -> None:
     page = report(open_page, address)
     for _ in looks(page):
         assert violations(page) == []
@@ -58,7 +58,7 @@ def test_the_report_fits_and_is_accessible(open_page: OpenPage, address: str) ->
         assert 0 <= box["x"] < box["x"] + box["width"] <= page.evaluate("innerWidth") + 1
 
 
-def test_a_cell_is_opened_and_closed_by_keyboard(open_page: OpenPage, address: str) -> None:
+def test_a_cell_is_opened_and_closed_by_keyboard(address: str, open_page: OpenPage) -> None:
     page = report(open_page, address)
     page.focus(CELL.format("simple", "simple"))
     label = "document.activeElement.getAttribute('aria-label')"
@@ -73,7 +73,7 @@ def test_a_cell_is_opened_and_closed_by_keyboard(open_page: OpenPage, address: s
     assert str(page.evaluate(label)).startswith("truly complex, said simple")
 
 
-def test_a_filter_changes_the_report_and_the_address_without_a_reload(open_page: OpenPage, address: str) -> None:
+def test_a_filter_changes_the_report_and_the_address_without_a_reload(address: str, open_page: OpenPage) -> None:
     page = report(open_page, address)
     page.evaluate("window.stayed = true")
     page.get_by_label("Platform").select_option("reddit")
@@ -84,7 +84,7 @@ def test_a_filter_changes_the_report_and_the_address_without_a_reload(open_page:
     page.get_by_text("103 posts in").wait_for()
 
 
-def test_shares_can_be_of_the_row_of_the_column_or_left_out(open_page: OpenPage, address: str) -> None:
+def test_shares_can_be_of_the_row_of_the_column_or_left_out(address: str, open_page: OpenPage) -> None:
     page = report(open_page, address)
     cell = page.locator("#routes").locator(CELL.format("sensitive", "simple"))
     of_row = cell.inner_text()
@@ -94,14 +94,14 @@ def test_shares_can_be_of_the_row_of_the_column_or_left_out(open_page: OpenPage,
     assert cell.inner_text().strip().isdigit()
 
 
-def test_a_long_list_grows(open_page: OpenPage, address: str) -> None:
+def test_a_long_list_grows(address: str, open_page: OpenPage) -> None:
     page = report(open_page, address)
     page.click(CELL.format("simple", "simple"))
     page.get_by_role("button", name="Show more").click()
     page.wait_for_function("document.querySelectorAll('#panel .posts li').length > 20")
 
 
-def test_a_picture_is_saved_as_png(open_page: OpenPage, address: str, tmp_path: Path) -> None:
+def test_a_picture_is_saved_as_png(address: str, tmp_path: Path, open_page: OpenPage) -> None:
     page = report(open_page, address)
     for name in ("risk", "confusion-route"):
         with page.expect_download() as download:

@@ -33,7 +33,7 @@ def address(fake: Predictor, tmp_path: Path, database: Database) -> Iterator[str
 
 
 def test_a_correction_becomes_a_rule_that_was_tried_first_and_is_removed(
-    open_page: OpenPage, address: str, database: Database
+    address: str, database: Database, open_page: OpenPage
 ) -> None:
     page = open_page(address, "/qa")
     for key in "gx":

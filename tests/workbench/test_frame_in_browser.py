@@ -13,7 +13,7 @@ def ground(page: "Page") -> str:
     return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
 
 
-def test_the_frame_fits_and_is_accessible(open_page: OpenPage, address: str) -> None:
+def test_the_frame_fits_and_is_accessible(address: str, open_page: OpenPage) -> None:
     page = open_page(address)
     assert page.get_by_role("heading", level=1).inner_text() == "Overview"
     for _ in looks(page):
@@ -26,7 +26,7 @@ def test_the_frame_fits_and_is_accessible(open_page: OpenPage, address: str) -> 
         assert violations(page) == []
 
 
-def test_keys_lead_through_the_pages_and_can_be_turned_off(open_page: OpenPage, address: str) -> None:
+def test_keys_lead_through_the_pages_and_can_be_turned_off(address: str, open_page: OpenPage) -> None:
     page = open_page(address, "/qa?from=elsewhere")
     page.keyboard.press("g")
     page.keyboard.press("h")
@@ -41,7 +41,7 @@ def test_keys_lead_through_the_pages_and_can_be_turned_off(open_page: OpenPage, 
     assert not page.get_by_role("dialog").is_visible()
 
 
-def test_the_colours_follow_the_system_until_somebody_chooses(open_page: OpenPage, address: str) -> None:
+def test_the_colours_follow_the_system_until_somebody_chooses(address: str, open_page: OpenPage) -> None:
     page = open_page(address, scheme="dark")
     night = ground(page)
     switch = page.get_by_role("button", name="Colours: as the system has them")
@@ -54,7 +54,7 @@ def test_the_colours_follow_the_system_until_somebody_chooses(open_page: OpenPag
     assert ground(page) == night
 
 
-def test_the_first_tab_leads_past_the_navigation(open_page: OpenPage, address: str) -> None:
+def test_the_first_tab_leads_past_the_navigation(address: str, open_page: OpenPage) -> None:
     page = open_page(address)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "To the content"
@@ -62,7 +62,7 @@ def test_the_first_tab_leads_past_the_navigation(open_page: OpenPage, address: s
     assert page.evaluate("document.activeElement.id") == "main"
 
 
-def test_signing_out_leads_to_the_sign_in(open_page: OpenPage, address: str) -> None:
+def test_signing_out_leads_to_the_sign_in(address: str, open_page: OpenPage) -> None:
     page = open_page(address)
     page.get_by_role("button", name="Sign out").click()
     page.get_by_role("heading", name="Who reads?").wait_for()

@@ -52,7 +52,7 @@ def kept(database: Database, readings: int) -> list[Review]:
     return until(lambda: said(database), lambda found: len(found) == readings)
 
 
-def test_the_queue_fits_and_is_accessible(open_page: OpenPage, address: str) -> None:
+def test_the_queue_fits_and_is_accessible(address: str, open_page: OpenPage) -> None:
     page = opened(open_page, address)
     press(page, "3")
     assert page.locator("#guide .here").inner_text().startswith("Sensitive: any of these")
@@ -61,7 +61,7 @@ def test_the_queue_fits_and_is_accessible(open_page: OpenPage, address: str) -> 
 
 
 def test_a_post_is_read_by_two_keys_and_the_next_one_comes(
-    open_page: OpenPage, address: str, database: Database
+    address: str, database: Database, open_page: OpenPage
 ) -> None:
     page = opened(open_page, address)
     first = text(page)
@@ -76,7 +76,7 @@ def test_a_post_is_read_by_two_keys_and_the_next_one_comes(
 
 
 def test_undo_brings_the_post_back_even_after_the_page_was_loaded_again(
-    open_page: OpenPage, address: str, database: Database
+    address: str, database: Database, open_page: OpenPage
 ) -> None:
     page = opened(open_page, address)
     first = text(page)
@@ -96,7 +96,7 @@ def test_undo_brings_the_post_back_even_after_the_page_was_loaded_again(
 
 
 def test_nothing_is_lost_without_a_connection_nor_with_a_closed_tab(
-    open_page: OpenPage, address: str, database: Database
+    address: str, database: Database, open_page: OpenPage
 ) -> None:
     page = opened(open_page, address, forgive=OFFLINE)
     page.context.set_offline(True)
@@ -113,7 +113,7 @@ def test_nothing_is_lost_without_a_connection_nor_with_a_closed_tab(
     again.wait_for_function("document.getElementById('outbox').textContent === ''")
 
 
-def test_the_end_of_a_queue_is_said(open_page: OpenPage, address: str, database: Database) -> None:
+def test_the_end_of_a_queue_is_said(address: str, database: Database, open_page: OpenPage) -> None:
     page = opened(open_page, address)
     for _ in TEXTS:
         press(page, "0")
@@ -121,7 +121,7 @@ def test_the_end_of_a_queue_is_said(open_page: OpenPage, address: str, database:
     kept(database, len(TEXTS))
 
 
-def test_the_original_is_named_after_a_reason(open_page: OpenPage, address: str) -> None:
+def test_the_original_is_named_after_a_reason(address: str, open_page: OpenPage) -> None:
     page = opened(open_page, address)
     page.get_by_text("Find the original").click()
     page.get_by_label("Why must it be seen?").fill("complaint 17")

@@ -28,7 +28,7 @@ def address(fake: Predictor, tmp_path: Path, database: Database) -> Iterator[str
 
 
 def test_the_monitor_is_seen_on_the_overview_fits_and_its_draw_is_set(
-    open_page: OpenPage, address: str, database: Database
+    address: str, database: Database, open_page: OpenPage
 ) -> None:
     page = open_page(address)
     page.get_by_text("Alarm: more than 10.0 %").wait_for()

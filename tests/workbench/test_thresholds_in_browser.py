@@ -43,13 +43,13 @@ def move(page: "Page", label: str, value: str) -> None:
     page.get_by_label(label).fill(value)
 
 
-def test_the_desk_fits_and_is_accessible(open_page: OpenPage, address: str) -> None:
+def test_the_desk_fits_and_is_accessible(address: str, open_page: OpenPage) -> None:
     page = desk(open_page, address)
     for _ in looks(page):
         assert violations(page) == []
 
 
-def test_a_slider_moves_the_figures_and_the_proposal_is_what_it_says(open_page: OpenPage, address: str) -> None:
+def test_a_slider_moves_the_figures_and_the_proposal_is_what_it_says(address: str, open_page: OpenPage) -> None:
     page = desk(open_page, address)
     for label in ("Sensitive posts closed", "Influencer posts closed", "Closings that are wrong"):
         move(page, label, "0.5")

@@ -42,7 +42,7 @@ def explained(page: "Page") -> None:
 
 
 def test_a_decision_is_found_understood_and_read_by_keys_alone(
-    open_page: OpenPage, address: str, database: Database
+    address: str, database: Database, open_page: OpenPage
 ) -> None:
     page = open_page(address, PATH)
     for _ in looks(page):
@@ -69,7 +69,7 @@ def test_a_decision_is_found_understood_and_read_by_keys_alone(
 
 
 def test_a_post_is_tried_and_explained_without_leaving_a_trace(
-    open_page: OpenPage, address: str, database: Database
+    address: str, database: Database, open_page: OpenPage
 ) -> None:
     page = open_page(address, PATH, scheme="dark")
     page.keyboard.press("t")
@@ -84,7 +84,7 @@ def test_a_post_is_tried_and_explained_without_leaving_a_trace(
     assert page.locator(".decisions li").count() == 6
 
 
-def test_other_pages_lead_to_the_story_of_a_post(open_page: OpenPage, address: str) -> None:
+def test_other_pages_lead_to_the_story_of_a_post(address: str, open_page: OpenPage) -> None:
     page = open_page(address, "/qa/review?queue=newest")
     page.locator("#post-text").wait_for()
     page.keyboard.press("3")
