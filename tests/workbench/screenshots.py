@@ -46,7 +46,7 @@ def _review(page: "Page") -> "Page":
 def _thresholds(page: "Page") -> "Page":
     page.goto("/qa/thresholds?days=30")
     page.get_by_role("button", name="Score them").click()
-    page.get_by_role("button", name="Propose").wait_for()
+    page.get_by_role("heading", name="What is proven").wait_for()
     return page
 
 
