@@ -21,7 +21,7 @@ def keep_what_lives() -> None:
     full collection took 190 ms, in the middle of whatever page or answer came to it (docs/workbench.md).
     """
     gc.collect()
-    gc.freeze()
+    keep_for_good()
 
 
 def return_freed_memory() -> None:

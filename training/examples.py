@@ -116,14 +116,16 @@ def make_examples(
     """
     authors = [post.author for post in posts if post.author and post.route != "influencer"]
     draw = random.Random("strangers")
+
+    def stranger() -> Author | None:
+        return draw.choice(authors) if authors else None
+
     examples = []
     for post in watch(posts, "rendering", len(posts)):
-        stranger = draw.choice(authors) if authors else None
         route, intent = ROUTES.index(post.route), taxonomy.names.index(post.intent)
-        examples.append(_example(post, stranger, route, intent, keeps_author=post.route == "influencer"))
+        examples.append(_example(post, stranger(), route, intent, keeps_author=post.route == "influencer"))
     for each in watch(unlabelled, "rendering posts without labels", len(unlabelled)):
-        stranger = draw.choice(authors) if authors else None
-        examples.append(_example(each, stranger, UNLABELLED, UNLABELLED, keeps_author=False))
+        examples.append(_example(each, stranger(), UNLABELLED, UNLABELLED, keeps_author=False))
     return tuple(examples)
 
 

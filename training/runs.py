@@ -30,12 +30,14 @@ def run_directory(recipe: Recipe, splits: Splits, runs: Path = RUNS) -> Path:
 
     Raises:
         RecipeError: when the run that is to teach left no weights.
+        SourceError: as `read_unlabelled`.
     """
     made_of = [recipe_toml(recipe), fingerprint(splits.posts), RENDERING_VERSION]
     if splits.taxonomy != BUILT_IN:  # its path is in the recipe, and may lead to other intents now
         made_of.append(splits.taxonomy.model_dump_json())
     made_of += map(sha256_of, find_sources(recipe.distillation))  # likewise
-    made_of += [sha256_of(Path(file)) for file in recipe.distillation.unlabelled]
+    if unlabelled := read_unlabelled(recipe):
+        made_of.append(fingerprint(unlabelled))
     key = hashlib.sha256("\n".join(made_of).encode()).hexdigest()
     return runs / f"{recipe.name}-{key[:10]}"
 
@@ -95,7 +97,7 @@ def read_unlabelled(recipe: Recipe) -> tuple[Post, ...]:
         SourceError: when a file of them cannot be read.
     """
     files = recipe.distillation.unlabelled
-    return read_posts(list(map(Path, files))).posts if files else ()
+    return read_posts(files).posts if files else ()
 
 
 def forget(directory: Path) -> None:
