@@ -222,6 +222,21 @@ def test_the_plan_says_how_long_it_takes_and_does_nothing(
     assert learner.asked == 0
 
 
+def test_what_is_kept_is_scored_without_learning_the_rest(
+    learner: Learner, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "banking77"
+    home.mkdir()
+    for part in ("train", "test"):
+        (home / f"{part}.csv").write_text("text,label\npay,pay\nplay,play\nplay,play\n", encoding="utf-8")
+    given = ["run", "--data", str(tmp_path), "--sets", "banking77", "--out", str(tmp_path)]
+    assert main([*given, "--methods", "tfidf-svc", "--seeds", "1"]) == 0
+    assert main([*given, "--methods", "tfidf-svc,signalbox", "--kept"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["cells"] == 1
+    assert [(cell.method, cell.seed) for cell in read_results(tmp_path / "intents.json").cells] == [("tfidf-svc", 0)]
+    assert learner.asked == 0
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

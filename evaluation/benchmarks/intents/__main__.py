@@ -37,6 +37,8 @@ def run(arguments: argparse.Namespace) -> tuple[dict[str, Any], bool]:
     sets = read_sets(arguments.sets.split(",") if arguments.sets else list(SETS), arguments.data)
     methods = arguments.methods.split(",") if arguments.methods else list(METHODS)
     planned = plan(sets, methods, arguments.seeds, arguments.out, _say)
+    if arguments.kept:
+        planned = [each for each in planned if each.done_s is not None]
     _say(describe(planned))
     if arguments.plan:
         return {"cells": len(planned), "left": sum(each.done_s is None for each in planned)}, True
@@ -99,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--methods", metavar="NAMES", help="separated by commas, in this order (all)")
     add("--seeds", type=_count, default=3, metavar="N", help="seeds 0 to N-1 (%(default)s)")
     add("--plan", action="store_true", help="say what is left and how long it takes, and do nothing")
+    add("--kept", action="store_true", help="score what earlier sittings learnt, and learn nothing")
     add("--out", type=Path, default=OUT, metavar="DIR", help="where all of it is kept (%(default)s)")
     filling = _add(verbs, table, "put the tables of a run into a page", "", " docs/yardsticks.md")
     filling.add_argument("into", nargs="?", type=Path, metavar="INTO", help="page with the two marks; none prints them")
