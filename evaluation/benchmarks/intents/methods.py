@@ -36,7 +36,7 @@ _HELD_OUT = ("development", "test")
 _OUR_SECONDS_A_TEXT = 0.007
 """A text of Banking77 once: 145 a second in batches of 32 on 2 quiet cores, the vocabulary frozen."""
 _SETFIT_MAX_STEPS, _SETFIT_SECONDS_A_STEP = 2_000, 0.9
-"""As its program has it; seconds of one processor for 16 pairs of Banking77 in bfloat16 (1.25 in single precision)."""
+"""As its program has it; seconds of one processor for 16 pairs of Banking77 in bfloat16 (1.3 in single precision)."""
 _AUTOINTENT_START_S, _AUTOINTENT_SECONDS_A_PAIR = 15, 0.001
 """Fits 24 s of one processor on HINT3's smallest bot and 36 s on its second, by training texts times intents."""
 _PEER_ENVIRONMENT = {"HF_HUB_OFFLINE": "1"}
