@@ -13,6 +13,7 @@ INTENTS = (
     "off goes on, --fresh starts anew.",
     "  python -m training intents my-texts.jsonl --recipe training/recipes/intents/banking77.toml\n"
     "  python -m training intents my-texts.jsonl --recipe training/recipes/intents/banking77.toml --seed 2\n"
+    "  python -m training intents my-texts.jsonl --recipe my-recipe.toml --teacher runs/larger-0123456789\n"
     "  python -m training intents my-texts.jsonl --recipe my-recipe.toml --embed rows.npy\n",
 )
 """What the verb does, in short and at length, and examples."""
@@ -33,6 +34,7 @@ def add_intents(verb: argparse.ArgumentParser) -> None:
     add("--recipe", type=Path, required=True, help="TOML file with finetune.route_loss_weight = 0")
     add("--runs", type=Path, default=Path("runs"), help="where runs keep their state (%(default)s)")
     add("--seed", type=_seed, metavar="N", help="instead of the recipe's")
+    add("--teacher", metavar="RUN", help="directory of a run on the same texts that teaches, instead of the recipe's")
     add("--fresh", action="store_true", help="forget what an earlier sitting left")
     add("--embed", type=Path, metavar="OUT", help="train nothing; write the pretrained encoder's embeddings (.npy)")
 
@@ -52,6 +54,9 @@ def run_intents(arguments: argparse.Namespace) -> dict[str, object]:
         return embed(recipe, task, arguments.embed, watch=progress_bar)
     if arguments.seed is not None:
         recipe = recipe.model_copy(update={"seed": arguments.seed})
+    if arguments.teacher is not None:
+        distillation = recipe.distillation.model_copy(update={"teacher": arguments.teacher})
+        recipe = recipe.model_copy(update={"distillation": distillation})
     directory = task_directory(recipe, task, arguments.runs)
     figures = train_intents(recipe, task, directory, fresh=arguments.fresh, watch=progress_bar)
     return {"run": str(directory), "logits": str(directory / LOGITS_FILE), **figures}

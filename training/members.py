@@ -98,14 +98,14 @@ class MemberWork:
         temperature = self.recipe.distillation.temperature
         return taught(self.examples, self.said, intents=self.intents, temperature=temperature)
 
-    def prepare(self) -> Run:
+    def prepare(self, watch: Watch = unwatched) -> Run:
         """The training as it stands before its first step."""
         settings = self.recipe.finetune
         encoder = read_encoder(self.recipe.reading, self.encoder_directory)
         start = self.recipe.seed  # all start alike
         network = build_network(self.encoder_directory, self.intents, dropout=settings.dropout, seed=start)
         if settings.heads == "probe":
-            start_heads(network, encoder, self.examples, routed=settings.trains_routes)
+            start_heads(network, encoder, self.examples, routed=settings.trains_routes, watch=watch)
         seed = self.recipe.seed * MAX_MEMBERS + self.number
         return Run(
             settings,
@@ -123,7 +123,7 @@ class MemberWork:
         members = self.recipe.finetune.members
         what = f"fine-tuning {self.number + 1} of {members}" if self.number < members else "teaching one network"
         watched = Watched(watch, what, self.checkpoint_every_s)
-        return train_to_end(self.prepare(), self.development, self.directory, watched)
+        return train_to_end(self.prepare(watch), self.development, self.directory, watched)
 
 
 def homes_of(recipe: Recipe, directory: Path) -> list[Path]:

@@ -11,6 +11,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
+from data.progress import Watch, unwatched
 from training.development import Vectors, pool_pairs
 from training.examples import UNLABELLED, Encoder, Example
 from training.network import Network
@@ -36,14 +37,16 @@ def _set_head(head: nn.Linear, rows: Vectors, labels: Sequence[int]) -> None:
         head.bias[regression.classes_] = torch.tensor(biases, dtype=head.bias.dtype)
 
 
-def start_heads(network: Network, encoder: Encoder, examples: Sequence[Example], *, routed: bool) -> None:
+def start_heads(
+    network: Network, encoder: Encoder, examples: Sequence[Example], *, routed: bool, watch: Watch = unwatched
+) -> None:
     """Nothing; the heads of `network` start from the labels of `examples`, its encoder left as it is.
 
     The route head is set where routes are learnt (`routed`), else left as it was drawn. So is a head for which
     `examples` have one label alone.
     """
     labelled = [each for each in examples if each.intent != UNLABELLED]
-    rows = pool_pairs(network, encoder, [each.full for each in labelled])
+    rows = pool_pairs(network, encoder, [each.full for each in labelled], watch=watch)
     of_heads = [(network.intent, [each.intent for each in labelled])]
     if routed:
         of_heads.append((network.route, [each.route for each in labelled]))

@@ -156,6 +156,31 @@ def test_our_trainer_is_run_as_a_command_with_the_recipe_of_the_set(
     assert cell.scored.accuracy == 1.0
 
 
+def test_a_larger_network_is_trained_first_and_its_run_teaches_the_pupils_of_all_seeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def train(words: list[str]) -> dict[str, str]:
+        asked.append(words[3:])
+        np.savez(tmp_path / "logits.npz", development=logits_of((4, 0), (0, 0)), test=logits_of((0, 4), (4, 0), (0, 0)))
+        return {"run": "runs/larger", "logits": str(tmp_path / "logits.npz")}
+
+    monkeypatch.setattr(methods, "run_command", train)
+    banking = replace(TINY, name="banking77", recipe="banking77")
+    results = run(plan([banking], ["signalbox-taught"], 2, tmp_path, quiet), tmp_path, quiet)
+    recipes = [Path(words[words.index("--recipe") + 1]).stem for words in asked]
+    assert recipes == ["banking77-teacher", "banking77-taught"] * 2
+    assert ["--seed" in words for words in asked] == [False, True] * 2
+    assert [words[-1] for words in asked[1::2]] == ["runs/larger"] * 2
+    assert len(results.cells) == 2
+
+
+def test_a_method_is_left_out_where_the_set_has_no_recipe_for_it(tmp_path: Path) -> None:
+    planned = plan([TINY], ["signalbox-taught", "tfidf-svc"], 1, tmp_path, quiet)
+    assert [each.method.name for each in planned] == ["tfidf-svc"]
+
+
 def test_a_command_that_fails_is_a_method_that_gave_nothing() -> None:
     with pytest.raises(MethodError, match="ended with 3"):
         methods.run_command(["python3", "-c", "raise SystemExit(3)"])

@@ -182,6 +182,23 @@ def test_the_command_trains_with_another_seed_and_says_where(
     assert Path(answer["run"]) == task_directory(reseeded, read_task(file), tmp_path / "runs")
 
 
+def test_the_command_has_another_run_teach_and_refuses_one_that_is_none(
+    plain: Recipe, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = tmp_path / "plain.toml"
+    short = plain.model_copy(update={"finetune": plain.finetune.model_copy(update={"epochs": 1})})
+    written.write_text(recipe_toml(short), encoding="utf-8")
+    given = ["intents", str(file), "--recipe", str(written), "--runs", str(tmp_path / "runs")]
+    assert main(given) == 0
+    teacher = json.loads(capsys.readouterr().out.splitlines()[-1])["run"]
+    assert main([*given, "--teacher", teacher]) == 0
+    pupil = json.loads(capsys.readouterr().out.splitlines()[-1])["run"]
+    assert pupil != teacher
+    assert read_recipe(Path(pupil) / "recipe.toml").distillation.teacher == teacher
+    assert main([*given, "--teacher", str(tmp_path / "nobody")]) == 2
+    assert "cannot teach" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", list(SETS))
 def test_every_published_set_has_a_recipe_that_trains_intents_alone(name: str) -> None:
     written = read_recipe(RECIPES / f"{name}.toml")

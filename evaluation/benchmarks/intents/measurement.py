@@ -48,8 +48,8 @@ class Planned:
     @property
     def key(self) -> str:
         """Another one for other texts, another recipe or another method."""
-        recipe = self.work.recipe.read_bytes() if self.work.recipe.exists() else b""
-        return hashlib.sha256(self.work.file.read_bytes() + recipe + self.method.does.encode()).hexdigest()
+        recipes = b"".join(self.work.recipe(kind).read_bytes() for kind in self.method.recipes)
+        return hashlib.sha256(self.work.file.read_bytes() + recipes + self.method.does.encode()).hexdigest()
 
     @property
     def done_s(self) -> float | None:
@@ -63,6 +63,8 @@ class Planned:
 
 def plan(sets: Sequence[Set], methods: Sequence[str], seeds: int, out: Path, say: Say) -> list[Planned]:
     """Every cell of a run, in the order of `methods`, so that the quick ones come first; the sets are written to `out`.
+
+    A method is left out where the set has no recipe for it.
 
     Raises:
         SetError: when a method is unknown.
@@ -78,7 +80,8 @@ def plan(sets: Sequence[Set], methods: Sequence[str], seeds: int, out: Path, say
             for seed in range(seeds):
                 home = out / each.name
                 work = Work(each, home / "texts.jsonl", seed, home, say)
-                planned.append(Planned(METHODS[name], work, home / f"{name}-{seed}.logits.npz"))
+                if METHODS[name].fits(work):
+                    planned.append(Planned(METHODS[name], work, home / f"{name}-{seed}.logits.npz"))
     return planned
 
 
