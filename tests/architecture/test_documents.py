@@ -74,7 +74,9 @@ def tree_of(readme: str) -> dict[str, str]:
         name, _, description = line.strip().partition(" ")
         depth = (len(line) - len(line.lstrip())) // 2
         parents[depth:] = [name]
-        lines["".join(parents)] = description.strip()
+        path = "".join(parents)
+        assert path not in lines, f"{path} stands in the tree twice"
+        lines[path] = description.strip()
     return lines
 
 
