@@ -4,6 +4,7 @@ Of one reader the newest reading of a post that was not withdrawn is the one tha
 stand, which is how it is known how far readers agree.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from serving.journal.store import add_row
 from serving.journal.tables import REVIEWS
 
 Verdict = Literal["label", "cannot_tell", "skip"]
+Label = Literal["route", "intent"]
 WITHDRAWN = "withdrawn"
 
 
@@ -63,8 +65,9 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How many posts two readers gave these two routes, `one` being the first in the alphabet."""
+    """How many posts two readers gave these routes, or intents; `one` is of the reader who is first in the alphabet."""
 
+    of: Label
     one: str
     other: str
     posts: int
@@ -156,12 +159,20 @@ def last_review(connection: Connection, reader: str) -> Review | None:
 
 
 def agreement(connection: Connection, since: datetime, until: datetime) -> tuple[Agreement, ...]:
-    """The pairs of routes that two readers gave one post, of labels that stand and were made in that time."""
+    """The pairs of routes, then of intents, that two readers gave one post, of labels that stand and were made in that
+    time.
+    """
     one, other = standing(), standing()
-    both = select(one.c.route, other.c.route, func.count()).join(
+    pairs = (one.c.route, other.c.route, one.c.intent, other.c.intent)
+    both = select(*pairs, func.count()).join(
         other, (one.c.prediction_id == other.c.prediction_id) & (one.c.reader < other.c.reader)
     )
     labels = (one.c.verdict == "label", other.c.verdict == "label")
     spans = (one.c.made_at >= since, one.c.made_at < until, other.c.made_at >= since, other.c.made_at < until)
-    found = connection.execute(both.where(*labels, *spans).group_by(one.c.route, other.c.route))
-    return tuple(sorted((Agreement(*row) for row in found), key=lambda each: (each.one, each.other)))
+    counted: dict[Label, Counter[tuple[str, str]]] = {"route": Counter(), "intent": Counter()}
+    for route, other_route, intent, other_intent, posts in connection.execute(
+        both.where(*labels, *spans).group_by(*pairs)
+    ):
+        counted["route"][route, other_route] += posts
+        counted["intent"][intent, other_intent] += posts
+    return tuple(Agreement(of, *pair, posts) for of, found in counted.items() for pair, posts in sorted(found.items()))

@@ -113,7 +113,11 @@ def test_agreement_is_counted_over_posts_with_two_labels(desk: Database) -> None
         desk.write(add_review, review)
     desk.write(add_review, Review(FIRST, "eve", "cannot_tell", made_at=read(0, "ann").made_at))
     span = (NOON, NOON + timedelta(days=2))
-    assert desk.read(agreement, *span) == (Agreement("simple", "complex", 1), Agreement("simple", "simple", 1))
+    assert desk.read(agreement, *span) == (
+        Agreement("route", "simple", "complex", 1),
+        Agreement("route", "simple", "simple", 1),
+        Agreement("intent", "order_status", "order_status", 2),
+    )
     assert desk.read(agreement, NOON, NOON + timedelta(hours=1)) == ()
     assert len(desk.read(reviews_between, *span)) == 5
 

@@ -11,7 +11,7 @@ from serving.journal.faults import StoreDownError
 from serving.journal.queries import KeptPost
 from serving.journal.reviews import Agreement, new_id
 from serving.journal.unmaskings import unmaskings
-from serving.workbench.review.queues import agreed_by_route
+from serving.workbench.review.queues import agreed_by_label
 from tests.workbench.conftest import Bench, on_both
 from tests.workbench.decisions import TEXTS, judge, label, said
 from tests.workbench.signing import sign_in, token_for
@@ -132,12 +132,12 @@ def test_the_page_says_how_much_more_to_read(client: TestClient, database: Datab
     assert "Read 299 without an error to show under 1 %" in client.get(PATH).text
     first, second, *_ = in_random_order(client, posts)
     read(client, first)
-    assert "0 of 1 automatic answers drawn at random wrong" in client.get(f"{PATH}/progress").text
+    assert "Of 1 automatic answers drawn at random 0 are wrong" in client.get(f"{PATH}/progress").text
     assert "Read 298 more without an error" in client.get(PATH).text
     label(database, first, "Ben", "sensitive", "privacy_data")
-    assert "1 of 1 automatic answers drawn at random wrong" in client.get(PATH).text
+    assert "Of 1 automatic answers drawn at random 1 are wrong" in client.get(PATH).text
     read(client, second, verdict="cannot_tell", route="", intent="")
-    assert "2 of 2 automatic answers drawn at random wrong" in client.get(PATH).text
+    assert "Of 2 automatic answers drawn at random 2 are wrong" in client.get(PATH).text
 
 
 def in_random_order(client: TestClient, posts: list[KeptPost]) -> list[KeptPost]:
@@ -155,10 +155,10 @@ def test_what_was_read_in_another_queue_counts_only_once_the_random_order_has_co
     read(client, last, route="complex")
     assert "The next automatic answer of the random order has not been read" in client.get(f"{PATH}/progress").text
     read(client, first)
-    assert "0 of 1 automatic answers drawn" in client.get(f"{PATH}/progress").text
+    assert "Of 1 automatic answers drawn at random 0 are" in client.get(f"{PATH}/progress").text
     for post in between:
         read(client, post)
-    assert f"1 of {2 + len(between)} automatic answers drawn" in client.get(f"{PATH}/progress").text
+    assert f"Of {2 + len(between)} automatic answers drawn at random 1 are" in client.get(f"{PATH}/progress").text
 
 
 @on_both
@@ -166,9 +166,14 @@ def test_readers_are_told_how_far_they_agree(client: TestClient, database: Datab
     assert "No post of the last 30 days has two readers yet" in client.get(PATH).text
     label(database, posts[0], "Ada", "simple", "praise")
     label(database, posts[0], "Ben", "complex", "praise")
-    assert "pairs with it" in client.get(PATH).text
-    rows = agreed_by_route([Agreement("simple", "simple", 3), Agreement("complex", "simple", 1)])
-    assert [(row.route, row.pairs, row.same) for row in rows][:2] == [("simple", 4, 3), ("complex", 1, 0)]
+    page = client.get(PATH).text
+    assert all(row in page for row in (row_of("complex", 1, 0), row_of("simple", 1, 0), row_of("praise", 1, 100)))
+    rows = agreed_by_label([Agreement("route", "simple", "simple", 3), Agreement("route", "complex", "simple", 1)])
+    assert [(row.label, row.pairs, row.same) for row in rows] == [("simple", 4, 3), ("complex", 1, 0)]
+
+
+def row_of(label: str, pairs: int, percent: int) -> str:
+    return f'<tr><th scope="row">{label}</th><td>{pairs}</td><td>{percent}.0 %</td></tr>'
 
 
 def test_an_original_is_looked_for_by_scope_with_a_reason_that_is_kept(

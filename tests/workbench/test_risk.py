@@ -277,7 +277,7 @@ def test_the_review_queue_holds_what_was_drawn_and_nobody_has_read_the_oldest_fi
     assert queued(client) == drawn[2:22]
     undrawn = next(place for place in range(30) if key_of(place) not in drawn)
     read(database, undrawn, "sensitive")
-    assert "0 of 1 automatic answers drawn at random wrong" in client.get("/qa/review").text
+    assert "Of 1 automatic answers drawn at random 0 are wrong" in client.get("/qa/review").text
 
 
 def test_a_reading_in_the_queue_moves_the_watch_on(client: TestClient, database: Database, tmp_path: Path) -> None:

@@ -4,18 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 from sqlalchemy import Connection
 
-from data.taxonomy import ROUTES
 from evaluation.certificates import trials_without, upper_bound
 from evaluation.selection import Reason
 from evaluation.workbench.review import Mix, by_turns
 from serving.journal.draws import Stream, sample_of, unread_by
 from serving.journal.filter import Filter
 from serving.journal.queries import KeptPost, Order, find_posts, next_to_read
-from serving.journal.reviews import Agreement, agreement, readings_of
+from serving.journal.reviews import Agreement, Label, agreement, readings_of
 from serving.journal.samples import next_by_turns, next_disagreements, read_sample
 from serving.workbench.review.spikes import find_hours
 
@@ -86,8 +85,8 @@ class Progress:
                 f"Read {self.more:,} without an error to {wanted}."
             )
         shown = (
-            f"{self.wrong} of {self.read} automatic answers drawn at random wrong: at most {100 * self.bound:.1f} % "
-            f"are, with {100 * CONFIDENCE:.0f} % confidence."
+            f"Of {self.read} automatic answers drawn at random {self.wrong} are wrong or nobody could tell: at most "
+            f"{100 * self.bound:.1f} % are wrong, with {100 * CONFIDENCE:.0f} % confidence."
         )
         if self.more is None:
             return f"{shown} No number that can be read would {wanted}."
@@ -110,26 +109,27 @@ def read_progress(connection: Connection, reader: str, now: datetime, *, draw: S
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """Of the pairs of readings with this route among them, those that agree."""
+    """Of the pairs of readings with this label among them, those that agree."""
 
-    route: str
+    label: str
     pairs: int
     same: int
 
 
-def agreed_by_route(found: Sequence[Agreement]) -> list[Agreed]:
-    """How far two readers of one post agree, by route."""
+def agreed_by_label(found: Sequence[Agreement]) -> list[Agreed]:
+    """How far two readers of one post agree, by label, those that were given most often first."""
     rows = []
-    for route in ROUTES:
-        pairs = [each for each in found if route in (each.one, each.other)]
+    for label in {each.one for each in found} | {each.other for each in found}:
+        pairs = [each for each in found if label in (each.one, each.other)]
         same = sum(each.posts for each in pairs if each.one == each.other)
-        rows.append(Agreed(route, sum(each.posts for each in pairs), same))
-    return rows
+        rows.append(Agreed(label, sum(each.posts for each in pairs), same))
+    return sorted(rows, key=lambda row: (-row.pairs, row.label))
 
 
-def read_agreement(connection: Connection, now: datetime) -> list[Agreed]:
-    """How far readers agreed within the span of the queues, by route."""
-    return agreed_by_route(agreement(connection, now - SPAN, now + timedelta(minutes=1)))
+def read_agreement(connection: Connection, now: datetime) -> dict[Label, list[Agreed]]:
+    """How far readers agreed within the span of the queues, on routes and on intents."""
+    found = agreement(connection, now - SPAN, now + timedelta(minutes=1))
+    return {of: agreed_by_label([each for each in found if each.of == of]) for of in get_args(Label)}
 
 
 def next_posts(

@@ -47,7 +47,6 @@
       if (failures) window.workbench.say("");
       failures = 0;
       if (!current) more();
-      if (!current) more();
     } catch {
       failures += 1;
       window.workbench.say("The server cannot be reached. Read on: what you say is kept in this browser and sent as soon as it can be.");
