@@ -74,9 +74,15 @@ def _leaves(value: object, path: str = "") -> Iterator[tuple[str, object]]:
         yield path, value
 
 
+def _values(policy: Policy) -> dict[str, Any]:
+    """What a policy says but for its version, with the proof of each risk under its name."""
+    proofs = {each.risk: each.model_dump(mode="json", exclude={"risk"}) for each in policy.certificates}
+    return policy.model_dump(mode="json", exclude={"version", "certificates"}) | {"certificates": proofs}
+
+
 def changes(before: Policy, after: Policy) -> tuple[Change, ...]:
-    """What is another in the second policy, but for its version; a list counts as one value."""
-    old, new = (dict(_leaves(each.model_dump(mode="json", exclude={"version"}))) for each in (before, after))
+    """What is another in the second policy, but for its version; a list counts as one value, but for the proofs."""
+    old, new = (dict(_leaves(_values(each))) for each in (before, after))
     return tuple(
         Change(path, old.get(path), new.get(path)) for path in {**old, **new} if old.get(path) != new.get(path)
     )

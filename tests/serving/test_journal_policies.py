@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from models.policy import Policy
+from models.policy import Certificate, Policy
 from serving.journal.database import Database
 from serving.journal.policies import (
     Change,
@@ -55,6 +55,26 @@ def test_a_proposal_keeps_who_why_and_what_it_changes(desk: Database) -> None:
     assert found.diff == (Change("thresholds.simple", 0.9, 0.95),)
     assert (found.base_version, found.model_version) == ("7", "m1")
     assert desk.read(active_policy) is None
+
+
+def test_of_a_proof_each_figure_that_changes_is_kept_under_its_risk(desk: Database) -> None:
+    proof = Certificate(
+        risk="wrong",
+        budget=0.1,
+        confidence=0.95,
+        events=7,
+        trials=139,
+        p_value=0.03,
+        upper_bound=0.0925,
+        certified=True,
+    )
+    before = BOLD_POLICY.model_copy(update={"certificates": (proof,)})
+    after = before.model_copy(
+        update={"version": "8", "certificates": (proof.model_copy(update={"events": 6, "trials": 119}),)}
+    )
+    desk.write(propose_policy, after, base=before, model_version="m1", author="ann", reason="fewer")
+    (found,) = desk.read(policy_versions)
+    assert found.diff == (Change("certificates.wrong.events", 7, 6), Change("certificates.wrong.trials", 139, 119))
 
 
 def test_nobody_approves_his_own_proposal(desk: Database) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from data.sources import write_labelled
 from data.steps import finish
 from evaluation.predictions import predict_posts
 from evaluation.summary import summarise
@@ -20,6 +21,7 @@ from serving.workbench.confusion.sources import labelled_sets, read_in_steps
 from serving.workbench.confusion.where import Where
 from tests.evaluation.populations import labelled_posts
 from tests.models.tiny_bundle import write_tiny_bundle
+from tests.workbench.changing import ANOTHER, crown_another
 from tests.workbench.conftest import Bench
 from tests.workbench.labelled import PATH, POSTS, cell, score, write_posts
 from tests.workbench.signing import sign_in, token_for
@@ -144,6 +146,14 @@ def test_every_picture_is_a_file_that_stands_alone(client: TestClient, name: str
     assert "class=" not in picture.text or "fill=" in picture.text
 
 
+def test_what_is_written_below_a_picture_fits_its_width(client: TestClient) -> None:
+    asked = score(client)
+    for name in ("reliability", "confidence", "risk"):
+        notes = re.findall(r'font-size="10"[^>]*>([^<]+)<', client.get(f"{PATH}/picture/{name}.svg", params=asked).text)
+        assert any("fake00 on posts.jsonl" in note for note in notes)
+        assert max(map(len, notes)) <= 456 / 5, "a character is some 5 wide, and there is room from 12 to 468"
+
+
 def test_diagrams_lie_within_their_frame(fake: Predictor) -> None:
     charts = charts_of(predict_posts(fake, labelled_posts(3, 1), progress=False))
     for chart in charts.values():
@@ -151,6 +161,14 @@ def test_diagrams_lie_within_their_frame(fake: Predictor) -> None:
         points += [(bar.x, bar.y) for bar in chart.bars] + [(bar.x, bar.y + bar.height) for bar in chart.bars]
         assert points
         assert all(56 <= x <= 456 and 12 <= y <= 276 for x, y in points)
+
+
+def test_days_are_no_filter_where_no_post_has_one(client: TestClient, posts: Path) -> None:
+    write_labelled(posts / "undated.jsonl", labelled_posts(3, 1))
+    assert 'id="f-since"' in client.get(PATH, params=score(client)).text
+    undated = score(client, posts="undated.jsonl")
+    assert 'id="f-since"' not in client.get(PATH, params=undated).text
+    assert 'id="f-since"' in client.get(PATH, params={**undated, "since": "2026-11-01"}).text, "to be taken away"
 
 
 # two bundles
@@ -177,6 +195,21 @@ def test_a_second_bundle_shows_what_it_mends_and_what_it_breaks(
         assert f'data-count="{broken} posts"' in part
         assert "<h3>Before</h3>" in part
         assert client.get(f"{PATH}/flips", params={**asked, "against": ""}).status_code == 409
+
+
+def test_a_report_ends_with_the_bundle_that_it_is_of(
+    bench: Bench, posts: Path, tmp_path: Path, fake: Predictor
+) -> None:
+    write_tiny_bundle(tmp_path / "bundles" / "tiny")
+    with bench(qa_posts=posts, bundles_root=tmp_path / "bundles") as client:
+        sign_in(client, "Ada")
+        in_service, of_tiny = score(client), score(client, bundle="tiny")
+        crown_another(client, fake)
+        write_tiny_bundle(tmp_path / "bundles" / "tiny", version="2026.12.01+anew")
+        for asked in (in_service, of_tiny):
+            assert "Not scored yet" in client.get(PATH, params=asked).text
+        assert ANOTHER in client.get(PATH, params=score(client)).text
+        assert "2026.12.01+anew" in client.get(PATH, params=score(client, bundle="tiny")).text
 
 
 def test_a_bundle_that_cannot_be_trusted_is_refused_with_the_reason(bench: Bench, posts: Path, tmp_path: Path) -> None:

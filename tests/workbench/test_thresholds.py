@@ -1,5 +1,6 @@
 """The threshold desk: what a budget comes to is what evaluation proves, and a version needs two people."""
 
+import html
 import json
 import re
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from serving.journal.database import Database
 from serving.journal.texts import draw_posts
 from serving.workbench.thresholds import openings
 from tests.serving.clients import WAIT_S, read_rules, service_of
+from tests.workbench.changing import ANOTHER, crown_another
 from tests.workbench.conftest import Bench, on_both
 from tests.workbench.decisions import TEXTS, judge, until
 from tests.workbench.proving import posts_that_prove, write_proving
@@ -99,6 +101,42 @@ def test_while_the_desk_is_opened_for_another_policy_the_page_says_so_and_asks_a
     assert f"of {len(TEXTS)} posts change action" in page, "those that came since"
 
 
+def test_a_change_of_the_model_while_the_desk_opens_ends_it_and_the_next_one_is_of_the_new_model(
+    client: TestClient, database: Database, fake: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_read, reads = Event(), Event()
+
+    def draw_late(*given: Any, **named: Any) -> Any:
+        reads.set()
+        may_read.wait(WAIT_S)
+        return draw_posts(*given, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(openings, "draw_posts", draw_late)
+        post(client, "score")
+        assert reads.wait(WAIT_S)
+        crown_another(client, fake)
+        may_read.set()
+        assert "Not scored yet" in client.get(PATH).text
+        assert propose(client).status_code == 409
+    opened(client)
+    judge(client, database)
+    page = client.get(PATH, params={"anew": "yes", **LOOSE}).text
+    assert f"of {len(TEXTS)} posts change action" in page, "those that the new model decided"
+    propose(client)
+    assert f"for model {ANOTHER}" in client.get(PATH).text
+
+
+def test_scoring_goes_back_to_the_address_that_was_asked_for(client: TestClient) -> None:
+    asked = {"days": "30", "wrong": "12"}
+    (action,) = re.findall(rf'action="({PATH}/score[^"]*)"', client.get(PATH, params=asked).text)
+    answer = client.post(html.unescape(action), data={"csrf": token_for(client)})
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{PATH}?wrong=12&days=30")
+    page = until(lambda: client.get(answer.headers["location"]).text, lambda page: "What is proven" in page)
+    assert "<option selected>30</option>" in page
+    assert "On the journal, last 30 days" in page
+
+
 def test_a_budget_comes_to_what_evaluation_proves(client: TestClient, fake: Predictor, posts: Path) -> None:
     opened(client)
     page = client.get(f"{PATH}/setting", params=LOOSE).text
@@ -144,6 +182,13 @@ def test_costs_follow_the_prices(client: TestClient) -> None:
     one, other = (client.get(f"{PATH}/setting", params={**LOOSE, "social": price}).text for price in ("1", "2"))
     assert "$1,000 without the machine" in one
     assert "$2,000 without the machine" in other
+
+
+def test_a_confidence_that_is_none_of_the_usual_ones_stays_as_it_is(client: TestClient) -> None:
+    opened(client)
+    page = client.get(PATH, params={"confidence": "97.5"}).text
+    assert '<option value="97.5" selected>97.5 %</option>' in page
+    assert page.count("selected>9") == 1
 
 
 def test_without_keys_the_page_says_that_nobody_checks_names(client: TestClient) -> None:

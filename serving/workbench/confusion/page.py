@@ -110,8 +110,9 @@ class ConfusionPages:
         if not done or len(done) < len(asked.keys):
             raise HTTPException(
                 409,
-                "The posts have not been scored by this bundle, or the server was started again since. Wanted: a "
-                "report that is ready. Open the confusion page again and let it score them.",
+                "There is no report on these posts by this bundle: it was not made, or the posts, the bundle or the "
+                "server are others since. Wanted: a report that is ready. Open the confusion page again and let it "
+                "score them.",
             )
         return done
 
@@ -137,6 +138,7 @@ class ConfusionPages:
         scoring, scored = scorings[0]
         summary = figures(scoring, scored, asked.where)
         values: dict[str, Any] = {"scored": scored, "summary": summary, "choices": choices(scored), "actions": ACTIONS}
+        values["dated"] = bool((scored.days != "").any())
         if summary is None:
             return values
         path = self._shelf.find_set(asked.posts).path

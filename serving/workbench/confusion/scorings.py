@@ -32,7 +32,7 @@ from serving.journal.faults import JournalError
 from serving.logs import fault_of
 from serving.memory import keep_what_lives
 from serving.workbench.confusion.ceiling import Ceiling
-from serving.workbench.confusion.sources import Shelf
+from serving.workbench.confusion.sources import Mark, Shelf
 from serving.workbench.confusion.spans import ReadPosts
 from serving.workbench.confusion.where import Where
 from serving.workbench.worker import Worker
@@ -79,7 +79,8 @@ class Scoring:
     """A scoring on its way, done or failed. Changed by the event loop's thread alone."""
 
     key: Key
-    mark: tuple[int, ...]
+    mark: Mark
+    """Of the bundle and the posts as they were when it began."""
     state: State = "running"
     done_posts: int = 0
     all_posts: int = 0
@@ -143,16 +144,20 @@ class Scorings:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def find(self, key: Key) -> Scoring | None:
-        """The scoring of a bundle on posts, `None` where there is none or the files have changed since.
+        """The scoring of a bundle on posts, `None` where there is none or bundle or files have changed since.
 
         Raises:
             SourceError: when there are no such posts.
         """
-        mark, scoring = self._shelf.find_set(key[1]).mark, self._kept.get(key)
+        mark, scoring = self._mark_of(key), self._kept.get(key)
         if scoring is None or scoring.mark != mark:
             return None
         self._kept.move_to_end(key)
         return scoring
+
+    def _mark_of(self, key: Key) -> Mark:
+        bundle, posts = key
+        return (*self._shelf.mark_of(bundle), *self._shelf.find_set(posts).mark)
 
     def begin(self, key: Key, *, anew: bool = False, then: Then | None = None) -> Scoring:
         """A scoring that runs from now on, or the one that does already, or, unless `anew`, has.
@@ -165,7 +170,7 @@ class Scorings:
         known = self.find(key)
         if known is not None and (known.state == "running" or (known.state == "done" and not anew)):
             return known
-        scoring = Scoring(key, self._shelf.find_set(key[1]).mark)
+        scoring = Scoring(key, self._mark_of(key))
         self._kept[key] = scoring
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)

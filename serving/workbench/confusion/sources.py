@@ -10,8 +10,9 @@ from data.sources import read_labelled
 from data.splits import PARTS, load_splits
 from data.steps import Steps
 from data.taxonomy import Taxonomy
-from models.bundle import MANIFEST_FILE, BundleError, load_bundle
+from models.bundle import MANIFEST_FILE, MODEL_FILE, BundleError, load_bundle
 from models.predictor import Predictor
+from serving.errors import NotReadyError
 from serving.journal.database import Database
 from serving.service import Service
 from serving.settings import Settings, variable
@@ -21,6 +22,8 @@ SPLITS_FILE = "splits.json"
 IN_SERVICE = "in service"
 """Stands for the champion, wherever its directory is."""
 _SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
+Mark = tuple[int | str, ...]
+"""What changes when that does of which it is the mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class LabelledSet:
     part: str | None
 
     @property
-    def mark(self) -> tuple[int, ...]:
+    def mark(self) -> Mark:
         """What changes when the files do; a span of the journal is read when it is asked for."""
         if self.path is None:
             return ()
@@ -124,6 +127,20 @@ class Shelf:
             f"There are no labelled posts {name!r} in {self._settings.qa_posts}. Wanted: one of those that can be "
             f"chosen. Choose again, or put the file there; {variable('qa_posts')} names the directory."
         )
+
+    def mark_of(self, name: str) -> Mark:
+        """What changes when the bundle of that name does: for the one in service, when another comes into service.
+
+        Empty where there is none, or it could not be told.
+        """
+        try:
+            if name == IN_SERVICE:
+                manifest = self._service.lineup().champion.predictor.bundle.manifest
+                return manifest.model_version, manifest.files[MODEL_FILE]
+            seen = next(each for each in self._directories() if each.name == name).joinpath(MANIFEST_FILE).stat()
+            return seen.st_mtime_ns, seen.st_size
+        except (NotReadyError, OSError, StopIteration):
+            return ()
 
     def load(self, name: str) -> Predictor:
         """The predictor of a bundle; the one in service is shared, any other is loaded anew under its own policy.

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 from pydantic import ValidationError
 from sqlalchemy import Connection
@@ -44,6 +45,8 @@ SPANS_DAYS = (1, 7, 30)
 SHOWN_CHANGES = 25
 """Of each kind, the worst first; the counts are of all."""
 _BUDGETS = ("leak_sensitive", "leak_influencer", "wrong")
+_ASKED = (*_BUDGETS, "confidence", "days", "phone", "social")
+"""What an address may say."""
 _STEPS: Mapping[str, Callable[..., None]] = {
     "approve": approve_policy,
     "reject": reject_policy,
@@ -84,6 +87,12 @@ def _read(source: Mapping[str, str], in_force: RiskBudget) -> Asked:
             "confidence over 50 and under 100 %, prices of 0 or more. Correct them.",
         ) from None
     return Asked(budget, days if days in SPANS_DAYS else 7, prices)
+
+
+def _address(source: Mapping[str, str]) -> str:
+    """What follows the address of the page, or of a part of it, to ask for the same; empty where nothing is asked."""
+    asked = {name: source[name] for name in _ASKED if source.get(name)}
+    return f"?{urlencode(asked)}" if asked else ""
 
 
 def _costs(setting: Setting, trial: Trial | None, prices: Prices) -> Costs:
@@ -131,7 +140,7 @@ class ThresholdPages:
         ]
 
     def _scored(self) -> Parts | None:
-        """The scores of the parts, `None` where one is not done.
+        """The scores of the parts by the model in service, `None` where one is not done.
 
         Raises:
             SourceError: when a part has gone since.
@@ -152,8 +161,8 @@ class ThresholdPages:
         if scored is None:
             raise HTTPException(
                 409,
-                "The desk is not open: the posts that prove thresholds have not been scored, or the server was started "
-                "again since. Wanted: their scores. Open the page again and let it score them.",
+                "The desk is not open: the model in service has not scored the posts that prove thresholds, or the "
+                "server was started again since. Wanted: their scores. Open the page again and let it score them.",
             )
         in_force = self._in_force(scored[-1])
         return _read(visit.form or visit.query, in_force.budget), scored, in_force
@@ -184,6 +193,7 @@ class ThresholdPages:
             keys=keys_of(self._shelf),
             directory=str(self._desk.bench.settings.qa_posts),
             scorings=found,
+            same=_address(visit.query),
             **values,
         )
         if scored is not None:
@@ -194,11 +204,11 @@ class ThresholdPages:
         """All versions, the newest first."""
         return list(reversed(await self._desk.read(policy_versions)))
 
-    async def score(self, _: Visit) -> Response:
-        """Begins what is not scored yet."""
+    async def score(self, visit: Visit) -> Response:
+        """Begins what is not scored yet, and goes back to the page that was asked for."""
         for key in keys_of(self._shelf):
             self._scorings.begin(key, then=partial(self._prepare, *SPANS_DAYS))
-        return RedirectResponse(PATH, 303)
+        return RedirectResponse(f"{PATH}{_address(visit.query)}", 303)
 
     async def _prepare(self, *spans: int) -> None:
         """Nothing; where all parts are scored, the desk is open over these days, and what it has of them is new.

@@ -13,7 +13,7 @@ from data.taxonomy import Taxonomy
 from evaluation.workbench.neighbours import Index, index_in_steps, nearest
 from serving.logs import fault_of
 from serving.memory import keep_what_lives
-from serving.workbench.confusion.sources import LabelledSet, Shelf, read_in_steps
+from serving.workbench.confusion.sources import LabelledSet, Mark, Shelf, read_in_steps
 from serving.workbench.worker import Worker
 
 LOG = getLogger("signalbox.workbench")
@@ -35,7 +35,7 @@ class Making:
     """An index on its way, done, or failed. Changed by the event loop's thread alone."""
 
     name: str
-    mark: tuple[int, ...]
+    mark: Mark
     state: Literal["running", "done", "failed"] = "running"
     problem: str = ""
     posts: tuple[LabelledPost, ...] = ()
