@@ -18,10 +18,10 @@ from data.progress import Watch, unwatched
 from data.taxonomy import BUILT_IN, Taxonomy
 from training.development import measure
 from training.encoder import read_encoder
-from training.examples import Example, make_examples, order_batches
+from training.examples import Encoder, Example, make_examples, order_batches
 from training.finetune import BEST_FILE, CHECKPOINT_EVERY_S, Member, Run, Watched, save_atomically, train_to_end
 from training.history import Follower, TellEpoch, untold
-from training.network import build_network
+from training.network import Network, build_network
 from training.objectives import Objective, distillation_loss, label_loss
 from training.probe import start_heads
 from training.processes import work_side_by_side
@@ -34,6 +34,8 @@ TAUGHT = "taught"
 """Where the network is kept that the members teach."""
 SAID_FILE = "said.npz"
 """What teachers say of the examples, beside the networks that learn from it."""
+HEADS_FILE = "heads.pt"
+"""Where heads that start as a probe start, the same for all networks of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +100,38 @@ class MemberWork:
         temperature = self.recipe.distillation.temperature
         return taught(self.examples, self.said, intents=self.intents, temperature=temperature)
 
-    def prepare(self, watch: Watch = unwatched) -> Run:
+    def start(self, encoder: Encoder, watch: Watch = unwatched) -> Network:
+        """The network before its first step: that of any other member, for all start alike."""
+        settings = self.recipe.finetune
+        network = build_network(self.encoder_directory, self.intents, dropout=settings.dropout, seed=self.recipe.seed)
+        if settings.heads == "probe" and self._heads.exists():
+            heads = torch.load(self._heads, weights_only=True)
+            network.route.load_state_dict(heads["route"])
+            network.intent.load_state_dict(heads["intent"])
+        elif settings.heads == "probe":
+            start_heads(network, encoder, self.examples, routed=settings.trains_routes, watch=watch)
+        return network
+
+    @property
+    def _heads(self) -> Path:
+        return self.directory.parent / HEADS_FILE
+
+    def keep_heads(self, encoder: Encoder, watch: Watch = unwatched) -> None:
+        """Nothing; heads that start as a probe are kept for all members, unless they were already."""
+        if self.recipe.finetune.heads == "probe" and not self._heads.exists():
+            network = self.start(encoder, watch)
+            heads = {"route": network.route.state_dict(), "intent": network.intent.state_dict()}
+            save_atomically(heads, self._heads)
+
+    def prepare(self) -> Run:
         """The training as it stands before its first step."""
         settings = self.recipe.finetune
         encoder = read_encoder(self.recipe.reading, self.encoder_directory)
-        start = self.recipe.seed  # all start alike
-        network = build_network(self.encoder_directory, self.intents, dropout=settings.dropout, seed=start)
-        if settings.heads == "probe":
-            start_heads(network, encoder, self.examples, routed=settings.trains_routes, watch=watch)
         seed = self.recipe.seed * MAX_MEMBERS + self.number
         return Run(
             settings,
             seed,
-            network,
+            self.start(encoder),
             encoder=encoder,
             examples=self._examples(),
             objective=self._objective(),
@@ -123,7 +144,7 @@ class MemberWork:
         members = self.recipe.finetune.members
         what = f"fine-tuning {self.number + 1} of {members}" if self.number < members else "teaching one network"
         watched = Watched(watch, what, self.checkpoint_every_s)
-        return train_to_end(self.prepare(watch), self.development, self.directory, watched)
+        return train_to_end(self.prepare(), self.development, self.directory, watched)
 
 
 def homes_of(recipe: Recipe, directory: Path) -> list[Path]:
@@ -245,6 +266,7 @@ def finetune_examples(
     ask = partial(ask_teachers, intents=intents, temperature=recipe.distillation.temperature, watch=watch)
     if teachers := find_teachers(recipe.distillation):
         ask(teachers, examples, directory / SAID_FILE)
+    works[0].keep_heads(encoder, watch)
     lengths = encoder.lengths([each.full for each in examples])
     steps = settings.epochs * len(order_batches(lengths, settings.batch_posts, recipe.seed, 0))
     at_a_time = min(processes, settings.members) if ranks.world == 1 else 1

@@ -1,6 +1,7 @@
 """Heads that start as a linear probe: what they know before the first step, and what they leave alone."""
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
+from data.progress import Item
 from data.splits import Splits
 from data.taxonomy import BUILT_IN
 from training.development import Vectors, pool_pairs, predict_logits
@@ -106,3 +108,27 @@ def test_a_recipe_trains_on_from_there(recipe: Recipe, encoder: Path, splits: Sp
     )
     assert probe.intent_accuracy > chance.intent_accuracy
     assert probe.accuracy > chance.accuracy
+
+
+def test_the_probe_is_found_once_for_all_members_and_not_again_when_a_run_goes_on(
+    recipe: Recipe, encoder: Path, splits: Splits, tmp_path: Path
+) -> None:
+    two = {"members": 2, "epochs": 1, "heads": "probe"}
+    seen: list[str] = []
+
+    def watch(items: Iterable[Item], what: str, total: int | None = None) -> Iterable[Item]:
+        seen.append(what)
+        return items
+
+    def train() -> float:
+        settings = recipe.finetune.model_copy(update=two)
+        of_two = recipe.model_copy(update={"finetune": settings})
+        posts = splits.part("train"), splits.part("development")
+        return finetune(of_two, encoder, *posts, tmp_path, watch=watch).macro_f1
+
+    once = train()
+    assert seen.count("reading") == 1
+    for member in tmp_path.glob("member-*"):
+        shutil.rmtree(member)
+    assert train() == once
+    assert seen.count("reading") == 1
