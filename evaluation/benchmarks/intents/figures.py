@@ -14,7 +14,7 @@ with needs_group("evaluate", "Drawing the benchmark"):
     from plotly import graph_objects as go
 
 HTML_FILE, PNG_FILE = "intents.html", "intents.png"
-_COLOURS = ("#8a8f98", "#c08a2e", "#2f7fd6", "#5f9e6e", "#9d6bb3")
+_COLOURS = ("#8a8f98", "#c08a2e", "#2f7fd6", "#5f9e6e", "#9d6bb3", "#b04a5a")
 """As in the report: told apart by all common kinds of colour vision."""
 _WIDTH, _HEIGHT = 1100, 560
 
@@ -24,7 +24,7 @@ def draw(results: Results) -> go.Figure:
     groups = by_set(results)
     names = [size.set for size in results.sizes]
     figure = go.Figure()
-    for method, colour in zip(METHODS, _COLOURS, strict=False):
+    for method, colour in zip(METHODS, _COLOURS, strict=True):
         found = {name: [100 * c.scored.accuracy for c in groups.get((name, method), [])] for name in names}
         shown = [name for name in names if found[name]]
         if shown:
