@@ -19,22 +19,15 @@ from evaluation.benchmarks.intents.scoring import OUTSIDE, choose_threshold, sco
 from evaluation.benchmarks.intents.sets import Set, Text
 from evaluation.benchmarks.intents.tables import render_tables
 from evaluation.benchmarks.serving.environments import InstallError, is_for_graphics_cards
+from tests.evaluation.intent_texts import BILLS, HELD_OUT, quiet
 
 NAMES = ("pay", "play")
 TEXTS = (
-    *(Text("train", f"pay the bill {n}", "pay") for n in range(6)),
+    *BILLS,
     *(Text("train", f"play a song {n}", "play") for n in range(6)),
-    Text("development", "pay a bill", "pay"),
-    Text("development", "zebra", None),
-    Text("test", "play the song", "play"),
-    Text("test", "pay bills", "pay"),
-    Text("test", "giraffe", None),
+    *HELD_OUT,
 )
 TINY = Set("hint3-curekart", "hint3", TEXTS)
-
-
-def quiet(text: str) -> None:
-    """Nobody listens."""
 
 
 def logits_of(*rows: tuple[float, float]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

@@ -12,6 +12,7 @@ from evaluation.benchmarks.intents import methods
 from evaluation.benchmarks.intents.measurement import plan, run
 from evaluation.benchmarks.intents.methods import MethodError, read_logits
 from evaluation.benchmarks.intents.sets import Set, Text
+from tests.evaluation.intent_texts import BILLS, HELD_OUT, quiet
 
 LEARNER = '''
 """Knows an intent by the first words of its texts. Refuses what the real libraries refuse, and to be online."""
@@ -125,20 +126,12 @@ def load_preset(name):
 """
 
 TEXTS = (
-    *(Text("train", f"pay the bill {n}", "pay") for n in range(6)),
+    *BILLS,
     Text("train", "play a song", "play"),
-    Text("development", "pay a bill", "pay"),
-    Text("development", "zebra", None),
-    Text("test", "play the song", "play"),
-    Text("test", "pay bills", "pay"),
-    Text("test", "giraffe", None),
+    *HELD_OUT,
 )
 TINY = Set("hint3-curekart", "hint3", TEXTS)
 UNDEVELOPED = replace(TINY, name="banking77", texts=tuple(text for text in TEXTS if text.part != "development"))
-
-
-def quiet(text: str) -> None:
-    """Nobody listens."""
 
 
 @pytest.fixture

@@ -168,14 +168,23 @@ def test_embeddings_are_those_of_the_encoder_nobody_trained(plain: Recipe, file:
     assert np.isfinite(pooled).all()
 
 
-def test_the_command_trains_with_another_seed_and_says_where(
-    plain: Recipe, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def short(plain: Recipe) -> Recipe:
+    return plain.model_copy(update={"finetune": plain.finetune.model_copy(update={"epochs": 1})})
+
+
+@pytest.fixture
+def given(short: Recipe, file: Path, tmp_path: Path) -> list[str]:
+    """What the command is given to train by the short recipe."""
     written = tmp_path / "plain.toml"
-    short = plain.model_copy(update={"finetune": plain.finetune.model_copy(update={"epochs": 1})})
     written.write_text(recipe_toml(short), encoding="utf-8")
-    given = ["intents", str(file), "--recipe", str(written), "--runs", str(tmp_path / "runs"), "--seed", "5"]
-    assert main(given) == 0
+    return ["intents", str(file), "--recipe", str(written), "--runs", str(tmp_path / "runs")]
+
+
+def test_the_command_trains_with_another_seed_and_says_where(
+    short: Recipe, given: list[str], file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*given, "--seed", "5"]) == 0
     answer = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert Path(answer["logits"]).is_file()
     reseeded = short.model_copy(update={"seed": 5})
@@ -183,12 +192,8 @@ def test_the_command_trains_with_another_seed_and_says_where(
 
 
 def test_the_command_has_another_run_teach_and_refuses_one_that_is_none(
-    plain: Recipe, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    written = tmp_path / "plain.toml"
-    short = plain.model_copy(update={"finetune": plain.finetune.model_copy(update={"epochs": 1})})
-    written.write_text(recipe_toml(short), encoding="utf-8")
-    given = ["intents", str(file), "--recipe", str(written), "--runs", str(tmp_path / "runs")]
     assert main(given) == 0
     teacher = json.loads(capsys.readouterr().out.splitlines()[-1])["run"]
     assert main([*given, "--teacher", teacher]) == 0

@@ -1,6 +1,6 @@
 """What the report can be of: the bundles that may be loaded, and the labelled files of one directory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,8 +41,13 @@ class LabelledSet:
         if self.path is None:
             return ()
         files = [self.path] if self.path.is_file() else sorted(self.path.iterdir())
-        seen = [file.stat() for file in files if file.suffix in (*_SUFFIXES, ".json")]
-        return tuple(figure for each in seen for figure in (each.st_mtime_ns, each.st_size))
+        return _mark_of(file for file in files if file.suffix in (*_SUFFIXES, ".json"))
+
+
+def _mark_of(files: Iterable[Path]) -> Mark:
+    """When each file was written, and its size."""
+    seen = [file.stat() for file in files]
+    return tuple(figure for each in seen for figure in (each.st_mtime_ns, each.st_size))
 
 
 def _files(directory: Path) -> list[Path]:
@@ -137,10 +142,13 @@ class Shelf:
             if name == IN_SERVICE:
                 manifest = self._service.lineup().champion.predictor.bundle.manifest
                 return manifest.model_version, manifest.files[MODEL_FILE]
-            seen = next(each for each in self._directories() if each.name == name).joinpath(MANIFEST_FILE).stat()
-            return seen.st_mtime_ns, seen.st_size
-        except (NotReadyError, OSError, StopIteration):
+            directory = self._directory(name)
+            return _mark_of([directory / MANIFEST_FILE]) if directory else ()
+        except (NotReadyError, OSError):
             return ()
+
+    def _directory(self, name: str) -> Path | None:
+        return next((each for each in self._directories() if each.name == name), None)
 
     def load(self, name: str) -> Predictor:
         """The predictor of a bundle; the one in service is shared, any other is loaded anew under its own policy.
@@ -152,9 +160,9 @@ class Shelf:
         champion = self._service.lineup().champion.predictor
         if name == IN_SERVICE:
             return champion
-        for directory in self._directories():
-            if directory.name == name:
-                return Predictor.load(load_bundle(directory), guards=champion.guards)
+        directory = self._directory(name)
+        if directory:
+            return Predictor.load(load_bundle(directory), guards=champion.guards)
         raise BundleError(
             f"There is no bundle {name!r} in {self._root}. Wanted: one of those that can be chosen. Choose again, or "
             f"copy the bundle there; {variable('bundles_root')} names the directory."

@@ -1,4 +1,4 @@
-"""AutoIntent on a file of texts, run by its own environment: FILE ENCODER SEED OUT. Knows nothing of ours.
+"""AutoIntent on a file of texts, run by its own environment: FILE ENCODER SEED OUT. Knows `texts` alone of ours.
 
 Its preset `classic-light` (Alekseev et al. 2025, arXiv 2509.21138) looks for the best scorer on embeddings of the
 frozen encoder: nearest neighbours or a cross-validated logistic regression, by F1 on texts held out of training. Its
@@ -14,17 +14,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from autointent import Dataset, OptimizationConfig, Pipeline
 from autointent.utils import load_preset
+
+from evaluation.benchmarks.intents.peers.texts import read_texts, write_logits
 
 PRESET = "classic-light"
 TIMEOUT_S = 1_200
 """After it no further trial is begun; the preset's 20 are mostly the same few again, which it does not learn twice."""
 _VALIDATION_SHARE = 0.2
 """As AutoIntent's own split has it."""
-_LEAST = 1e-12
-"""Keeps the logarithm of a probability finite."""
 
 
 def split(labels: Sequence[int], seed: int) -> tuple[list[int], list[int]]:
@@ -67,19 +66,11 @@ def search(texts: Sequence[str], labels: Sequence[int], encoder: str, seed: int,
 
 def main(file: str, encoder: str, seed: str, out: str) -> None:
     """Nothing; `out` holds the logarithms of the probabilities of both held-out parts."""
-    rows = [json.loads(line) for line in Path(file).read_text(encoding="utf-8").splitlines()]
-    taught = [row for row in rows if row["part"] == "train"]
-    names = sorted({row["intent"] for row in taught})
-    said = {}
+    texts = read_texts(file)
     with tempfile.TemporaryDirectory() as directory:
         os.environ["XDG_CACHE_HOME"] = directory  # where it keeps embeddings, which nobody else asks for
-        labels = [names.index(row["intent"]) for row in taught]
-        scorer, chosen = search([row["text"] for row in taught], labels, encoder, int(seed), Path(directory))
-        for part in ("development", "test"):
-            held = [row["text"] for row in rows if row["part"] == part]
-            chances = np.asarray(scorer.predict(held)) if held else np.zeros((0, len(names)))
-            said[part] = np.log(np.maximum(chances, _LEAST))
-    np.savez(out, development=said["development"], test=said["test"])
+        scorer, chosen = search(texts.train, texts.labels, encoder, int(seed), Path(directory))
+        write_logits(out, texts, scorer.predict)
     sys.stdout.write(json.dumps({"out": out, "chosen": chosen}) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""SetFit on a file of texts, run by its own environment: FILE ENCODER SEED OUT. Knows nothing of ours.
+"""SetFit on a file of texts, run by its own environment: FILE ENCODER SEED OUT. Knows `texts` alone of ours.
 
 Contrastive pairs are drawn in 20 rounds, as its authors do for few texts (Tunstall et al. 2022, arXiv 2209.11055), but
 no more than MAX_STEPS steps are taken: on all of Banking77 they would take hours for each seed. Steps are taken in
@@ -8,26 +8,21 @@ bfloat16 where that does no harm, as ours are; SetFit has no option of its own f
 import json
 import os
 import sys
-from pathlib import Path
 
-import numpy as np
 from datasets import Dataset
 from setfit import SetFitModel, Trainer, TrainingArguments
 
+from evaluation.benchmarks.intents.peers.texts import read_texts, write_logits
+
 BATCH, ROUNDS, MAX_STEPS = 16, 20, 2_000
-_LEAST = 1e-12
-"""Keeps the logarithm of a probability finite."""
 
 
 def main(file: str, encoder: str, seed: str, out: str) -> None:
     """Nothing; `out` holds the logarithms of the probabilities of both held-out parts."""
     os.environ["ACCELERATE_MIXED_PRECISION"] = "bf16"  # read when Trainer is made
-    rows = [json.loads(line) for line in Path(file).read_text(encoding="utf-8").splitlines()]
-    taught = [row for row in rows if row["part"] == "train"]
-    names = sorted({row["intent"] for row in taught})
-    labels = [names.index(row["intent"]) for row in taught]
+    texts = read_texts(file)
     model = SetFitModel.from_pretrained(encoder)
-    steps = min(MAX_STEPS, 2 * ROUNDS * len(taught) // BATCH)
+    steps = min(MAX_STEPS, 2 * ROUNDS * len(texts.train) // BATCH)
     arguments = TrainingArguments(
         output_dir=f"{out}.state",
         batch_size=BATCH,
@@ -38,14 +33,9 @@ def main(file: str, encoder: str, seed: str, out: str) -> None:
         save_strategy="no",
         report_to="none",
     )
-    texts = [row["text"] for row in taught]
-    Trainer(model=model, args=arguments, train_dataset=Dataset.from_dict({"text": texts, "label": labels})).train()
-    said = {}
-    for part in ("development", "test"):
-        held = [row["text"] for row in rows if row["part"] == part]
-        chances = np.asarray(model.predict_proba(held, as_numpy=True)) if held else np.zeros((0, len(names)))
-        said[part] = np.log(np.maximum(chances, _LEAST))
-    np.savez(out, development=said["development"], test=said["test"])
+    taught = Dataset.from_dict({"text": list(texts.train), "label": list(texts.labels)})
+    Trainer(model=model, args=arguments, train_dataset=taught).train()
+    write_logits(out, texts, lambda held: model.predict_proba(held, as_numpy=True))
     sys.stdout.write(json.dumps({"out": out, "steps": steps}) + "\n")
 
 
