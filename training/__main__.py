@@ -16,7 +16,7 @@ from data.splits import SplitsError
 from evaluation.marks import MarksError, put_between
 from models.bundle import DEFAULT_BUNDLE, MODEL_FILE, BundleError, load_bundle
 from training.errors import TrainingError
-from training.experiments.commands import EXPERIMENTS
+from training.experiments.commands import EXPERIMENTS, add_ladder, file_and_language, run_ladder
 from training.intent_command import INTENTS, add_intents, run_intents
 from training.memory import bound_caches
 from training.promotion.commands import (
@@ -84,6 +84,7 @@ def _add_run(verbs: _Verbs) -> None:
     run.add_argument("--no-tracking", action="store_true", help="keep nothing in MLflow")
     run.add_argument(
         "--measure",
+        type=file_and_language,
         action="append",
         default=[],
         metavar="FILE[:LANG]",
@@ -96,6 +97,19 @@ def _add_experiments(verbs: _Verbs) -> None:
         verb = _verb(verbs, name, experiment.what, experiment.description, experiment.examples)
         _add_recipe(verb)
         experiment.add(verb)
+
+
+def _add_ladder(verbs: _Verbs) -> None:
+    add_ladder(
+        _verb(
+            verbs,
+            "ladder",
+            "draw what each step gained over the one before, over seeds",
+            "Read what `seeds` wrote of several recipes, lowest rung first; write a page, a picture and a table of\n"
+            "what each gained over the one below, with the interval over the seeds that both have. Trains nothing.",
+            "  python -m training ladder build/one/seeds.json build/more/seeds.json build/taught/seeds.json\n",
+        )
+    )
 
 
 def _add_figures(verbs: _Verbs) -> None:
@@ -233,6 +247,7 @@ def _parser() -> argparse.ArgumentParser:
     for add in (
         _add_run,
         _add_experiments,
+        _add_ladder,
         _add_figures,
         _add_ask,
         _add_distill,
@@ -246,11 +261,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _measured(argument: str) -> tuple[Path, str | None]:
-    file, colon, language = argument.rpartition(":")
-    return (Path(file), language) if colon else (Path(argument), None)
-
-
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -258,7 +268,7 @@ def _say(text: str) -> None:
 def _run(arguments: argparse.Namespace) -> dict[str, object] | None:
     with needs_group("train", "Training"):
         from training.command import run
-    return run(arguments, [_measured(each) for each in arguments.measure], _say)
+    return run(arguments, arguments.measure, _say)
 
 
 def _figures(arguments: argparse.Namespace) -> dict[str, object]:
@@ -352,6 +362,7 @@ def _ledger(arguments: argparse.Namespace) -> dict[str, object]:
 _WORK: dict[str, Callable[[argparse.Namespace], dict[str, object] | None]] = {
     "run": _run,
     **{name: partial(experiment.run, say=_say) for name, experiment in EXPERIMENTS.items()},
+    "ladder": partial(run_ladder, say=_say),
     "figures": _figures,
     "ask": _ask,
     "distill": _distill,

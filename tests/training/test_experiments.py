@@ -16,6 +16,7 @@ from hypothesis import assume, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from data.sources import read_labelled
 from data.splits import Splits
 from data.taxonomy import ROUTES
 from models.policy import RiskBudget
@@ -24,6 +25,7 @@ from training.__main__ import main
 from training.errors import DivergedError, SpaceError, TrainingError
 from training.experiments.curve import Curve, Point, answer, as_json, gain_as_they_come, look_ahead, nested_part
 from training.experiments.fits import FIT_FILE, Fit, automatic_share, fit
+from training.experiments.ladder import Rung, as_markdown, climb, read_rung
 from training.experiments.pages import draw_curve
 from training.experiments.powerlaw import fit_power_law
 from training.experiments.search import STUDY_FILE, search
@@ -169,6 +171,70 @@ def test_seeds_are_trained_once_and_held_against_another_recipe(
     assert answered["gain"]["mean"] == pytest.approx(np.mean(gains))
     assert "slow is" in told
     assert "noise of the seed" in told
+
+
+def test_seeds_are_measured_on_other_posts_too_and_make_the_rungs_of_a_ladder(
+    home: Path, quick: Recipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = changed(quick, {"name": "slow", "finetune.learning_rate": 1e-6})
+    (home / "slow.toml").write_text(recipe_toml(other), encoding="utf-8")
+    posts = Path(quick.data.posts)
+    measure = ("--measure", f"{posts}:en", "--seeds", 2)
+    done(capsys, words(home, "seeds", *measure, "--out", home / "quick"))
+    _, told = done(
+        capsys,
+        words(home, "seeds", *measure, "--against", home / "slow.toml", "--out", home / "both"),
+    )
+    content = json.loads((home / "both" / "seeds.json").read_bytes())
+    (elsewhere,) = content["elsewhere"]
+    held = [post for post in read_labelled(posts).posts if post.lang == "en"]
+    assert (elsewhere["file"], elsewhere["language"], elsewhere["posts"]) == (posts.name, "en", len(held))
+    assert f"{posts.name}, points" in told
+    ours, theirs = ([run["accuracy"] for run in elsewhere[which]] for which in ("runs", "against_runs"))
+    assert elsewhere["figures"]["accuracy"]["gain"]["mean"] == pytest.approx(np.mean(theirs) - np.mean(ours))
+    assert all(float(value * len(held)) == pytest.approx(round(value * len(held))) for value in (*ours, *theirs))
+    rungs = [home / "quick" / "seeds.json", home / "slow" / "seeds.json"]
+    rungs[1].parent.mkdir()
+    swapped = content | {"recipe": "slow", "runs": content["against_runs"]}
+    swapped["elsewhere"] = [elsewhere | {"runs": elsewhere["against_runs"]}]
+    rungs[1].write_text(json.dumps(swapped))
+    answered, told = done(capsys, ["ladder", *map(str, rungs), "--out", str(home / "ladder")])
+    assert answered["rungs"] == [quick.name, "slow"]
+    gain = 100 * elsewhere["figures"]["accuracy"]["gain"]["mean"]
+    assert f"({gain:+.1f};" in told
+    assert posts.name in (home / "ladder" / "ladder.html").read_text(encoding="utf-8")
+
+
+def rung_of(name: str, scores: dict[int, float], posts: str = "a") -> Rung:
+    return Rung(name, {"development": {"accuracy": scores}}, {"development": posts}, seconds=90.0)
+
+
+def test_a_rung_gains_over_the_one_below_by_the_seeds_that_both_have() -> None:
+    rungs = [rung_of("one", {0: 0.5, 1: 0.6, 2: 0.9}), rung_of("two", {1: 0.7, 0: 0.6}), rung_of("three", {0: 0.7})]
+    first, second, third = climb(rungs)
+    gain = second.gains["development"]["accuracy"]
+    assert (gain.mean, gain.low, gain.high) == pytest.approx((0.1, 0.1, 0.1))
+    assert (first.gains, third.gains) == ({}, {})  # one seed in common has no spread
+    assert as_markdown([first, second]).splitlines()[-2:] == [
+        "| one | 66.7 | 2 |",
+        "| two | 65.0 (+10.0; +10.0 to +10.0) | 2 |",
+    ]
+
+
+def test_rungs_measured_on_other_posts_gain_nothing_and_two_of_one_name_are_refused() -> None:
+    apart = [rung_of("one", {0: 0.5, 1: 0.6}), rung_of("two", {0: 0.6, 1: 0.7}, "b")]
+    assert climb(apart)[1].gains == {}
+    with pytest.raises(TrainingError, match="Two rungs are called 'one'"):
+        climb([apart[0], apart[0]])
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", "{}", '{"runs": []}'])
+def test_what_seeds_did_not_write_is_no_rung(text: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "seeds.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(TrainingError, match=r"Wanted a seeds\.json that `python -m training seeds` wrote"):
+        read_rung(path)
 
 
 # The space of a search

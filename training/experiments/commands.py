@@ -56,6 +56,12 @@ def _count(text: str) -> int:
     return value
 
 
+def file_and_language(argument: str) -> tuple[Path, str | None]:
+    """A file of posts and the language after its colon, where there is one."""
+    file, colon, language = argument.rpartition(":")
+    return (Path(file), language) if colon else (Path(argument), None)
+
+
 def _add_seeds_and_out(verb: argparse.ArgumentParser, out: str) -> None:
     verb.add_argument("--seeds", type=int, default=3, metavar="N", help="how many, from the recipe's (%(default)s)")
     verb.add_argument("--out", type=Path, default=Path(out), metavar="DIR", help="of the figures (%(default)s)")
@@ -65,6 +71,20 @@ def _add_seeds(verb: argparse.ArgumentParser) -> None:
     """Adds how many seeds, and the recipe to hold against."""
     _add_seeds_and_out(verb, "build/seeds")
     verb.add_argument("--against", type=Path, metavar="RECIPE", help="another recipe, trained with the same seeds")
+    verb.add_argument(
+        "--measure",
+        type=file_and_language,
+        action="append",
+        default=[],
+        metavar="FILE[:LANG]",
+        help="also measure every network on this labelled file; it takes no part in making one (repeatable)",
+    )
+
+
+def add_ladder(verb: argparse.ArgumentParser) -> None:
+    """Adds the rungs and where the page goes."""
+    verb.add_argument("rungs", nargs="+", type=Path, metavar="SEEDS", help="seeds.json of each rung, lowest first")
+    verb.add_argument("--out", type=Path, default=Path("build/ladder"), metavar="DIR", help="of the page (%(default)s)")
 
 
 def _add_search(verb: argparse.ArgumentParser) -> None:
@@ -93,9 +113,13 @@ def _write(content: dict[str, Any], path: Path) -> None:
 def _run_seeds(arguments: argparse.Namespace, say: Say) -> dict[str, object]:
     """What the seed alone moves, and whether another recipe moves more."""
     with needs_group("train", "Training with several seeds"):
-        from training.experiments.seeds import as_text, fit_seeds, summarise
+        from training.experiments.seeds import as_text, fit_seeds, measure_seeds, summarise, summarise_elsewhere
+        from training.outside import read_outside
         from training.recipe import read_recipe
+        from training.runs import read_parts
     recipe = read_recipe(arguments.recipe)
+    taxonomy = read_parts(recipe).taxonomy if arguments.measure else None
+    outside = [read_outside(file, lang, taxonomy) for file, lang in arguments.measure if taxonomy]
     other = read_recipe(arguments.against) if arguments.against else None
     if other:  # the same seeds, whatever its own is: they are paired
         other = other.model_copy(update={"seed": recipe.seed})
@@ -105,10 +129,31 @@ def _run_seeds(arguments: argparse.Namespace, say: Say) -> dict[str, object]:
     say(as_text(recipe.name, other.name if other else None, len(fits), summary))
     file = arguments.out / "seeds.json"
     runs = {"runs": [asdict(each) for each in fits], "against_runs": [asdict(each) for each in others]}
-    _write({"recipe": recipe.name, "against": other and other.name, "figures": summary, **runs}, file)
+    elsewhere = []
+    for each in outside:
+        found = measure_seeds(recipe, arguments.seeds, each, runs=arguments.runs, watch=progress_bar)
+        theirs = measure_seeds(other, arguments.seeds, each, runs=arguments.runs, watch=progress_bar) if other else []
+        figures = summarise_elsewhere(found, theirs)
+        say(as_text(recipe.name, other.name if other else None, len(fits), figures, each.file))
+        measured = {"runs": [asdict(one) for one in found], "against_runs": [asdict(one) for one in theirs]}
+        about = {"file": each.file, "language": each.language, "posts": len(each.posts)}
+        elsewhere.append({**about, "figures": figures, **measured})
+    content = {"recipe": recipe.name, "against": other and other.name, "figures": summary, **runs}
+    _write(content | {"elsewhere": elsewhere}, file)
     figure = summary["macro_f1"]
     gain = figure.get("gain")
     return {"out": str(file), "seeds": [each.seed for each in fits], **figure["spread"], "gain": gain}
+
+
+def run_ladder(arguments: argparse.Namespace, say: Say) -> dict[str, object]:
+    """What each rung gained over the one below, as a page, a picture and a table."""
+    with needs_group("evaluate", "Drawing a ladder"):
+        from training.experiments.ladder import as_markdown, climb, read_rung, write_ladder
+    steps = climb([read_rung(path) for path in arguments.rungs])
+    page, why_no_picture = write_ladder(steps, arguments.out)
+    say(why_no_picture or f"The picture is beside {page}")
+    say(as_markdown(steps))
+    return {"out": str(page), "rungs": [step.rung.name for step in steps]}
 
 
 def _run_search(arguments: argparse.Namespace, say: Say) -> dict[str, object]:
@@ -173,7 +218,8 @@ EXPERIMENTS = {
         "Fine-tune the same recipe with several seeds and say how far their figures spread on the development part,\n"
         "and which gain over it would be more than noise; with --against, whether another recipe's is.",
         "  python -m training seeds\n  python -m training seeds --recipe my-recipe.toml --seeds 5\n"
-        "  python -m training seeds --recipe my-recipe.toml --against other-recipe.toml\n",
+        "  python -m training seeds --recipe my-recipe.toml --against other-recipe.toml\n"
+        "  python -m training seeds --recipe my-recipe.toml --measure my-labelled-posts.jsonl:en\n",
         _add_seeds,
         _run_seeds,
     ),

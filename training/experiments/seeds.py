@@ -16,7 +16,9 @@ from data.progress import Say, Watch, unwatched
 from evaluation.metrics import INTERVAL_CONFIDENCE
 from training.encoder import find_encoder
 from training.errors import TrainingError
+from training.experiments.elsewhere import Elsewhere, measure_elsewhere
 from training.experiments.fits import Fit, fit
+from training.outside import Outside
 from training.recipe import MAX_SEED, Recipe
 from training.runs import RUNS, read_parts, run_directory
 
@@ -111,6 +113,23 @@ def fit_seeds(
     return found
 
 
+def measure_seeds(
+    recipe: Recipe, count: int, outside: Outside, *, runs: Path = RUNS, watch: Watch = unwatched
+) -> list[Elsewhere]:
+    """What the networks of `fit_seeds` make of other posts, seed by seed.
+
+    Raises:
+        TrainingError: when one of them is not trained.
+        SourceError, SplitsError: when the posts or their splits cannot be read.
+    """
+    splits, encoder = read_parts(recipe), find_encoder(recipe.encoder)
+    directories = [(each, run_directory(each, splits, runs)) for each in reseeded(recipe, count)]
+    return [
+        measure_elsewhere(each, directory, encoder, outside, splits.taxonomy, watch=watch)
+        for each, directory in directories
+    ]
+
+
 def _figures(fits: Sequence[Fit]) -> dict[str, list[float]]:
     plain = {name: [float(getattr(each, name)) for each in fits] for name in FIGURES}
     return plain | {f"f1 {route}": [each.route_f1[route] for each in fits] for route in fits[0].route_f1}
@@ -127,11 +146,24 @@ def summarise(fits: Sequence[Fit], others: Sequence[Fit] = ()) -> dict[str, Any]
             f"The two recipes cannot be compared: their development parts are {fits[0].development[:10]} and "
             f"{others[0].development[:10]}. Wanted the same posts. Give both the same data.posts and data.splits."
         )
-    theirs = _figures(others) if others else {}
+    return _held(_figures(fits), _figures(others) if others else {})
+
+
+def summarise_elsewhere(found: Sequence[Elsewhere], others: Sequence[Elsewhere] = ()) -> dict[str, Any]:
+    """The same as `summarise` of figures on other posts, which are the same for both."""
+    ours, theirs = ([asdict(each) for each in of] for of in (found, others))
+    return _held(
+        {name: [each[name] for each in ours] for name in ours[0]},
+        {name: [each[name] for each in theirs] for name in ours[0]} if theirs else {},
+    )
+
+
+def _held(ours: dict[str, list[float]], theirs: dict[str, list[float]]) -> dict[str, Any]:
+    """Spread and noise floor of each of `ours` and, where there are `theirs`, how far these are ahead."""
     summary: dict[str, Any] = {}
-    for name, values in _figures(fits).items():
+    for name, values in ours.items():
         summary[name] = {"spread": asdict(spread(values)), "more_than_noise": noise_floor(values)}
-        if others:
+        if theirs:
             gain = paired_gain(values, theirs[name])
             summary[name] |= {
                 "against": asdict(spread(theirs[name])),
@@ -140,9 +172,9 @@ def summarise(fits: Sequence[Fit], others: Sequence[Fit] = ()) -> dict[str, Any]
     return summary
 
 
-def as_text(name: str, other: str | None, seeds: int, summary: dict[str, Any]) -> str:
-    """The summary as a small table, in points (per cent), and what it says of macro-F1."""
-    head = f"{'development, points':<22}{'mean':>7}{'sd':>6}{'min':>7}{'max':>7}"
+def as_text(name: str, other: str | None, seeds: int, summary: dict[str, Any], where: str = "development") -> str:
+    """The summary as a small table, in points (per cent), and what it says of macro-F1; `where` it was measured."""
+    head = f"{f'{where}, points'[:30]:<22}{'mean':>7}{'sd':>6}{'min':>7}{'max':>7}"
     lines = [f"{name}, {seeds} seeds", head + (f"{'gain':>8}  95 % interval" if other else "")]
     for figure, each in summary.items():
         of = each["spread"]
