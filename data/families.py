@@ -1,16 +1,17 @@
 """What the ids of our own corpus tell: the family and the neighbours. Other people's ids tell nothing here.
 
 An id such as `v3-0120` is post 120 of set 3 of family v. What the families are stands in `data/corpus/README.md`.
-In family v the posts 2n-1 and 2n of a set were written after the manner of one real post, and in the families q, s
-and b a situation was often turned several ways within some ten posts: such neighbours must stand on the same side of
-a split.
+In family v the posts 2n-1 and 2n of a set were written after the manner of one real post, the posts of family m after
+the manner of the post of family v whose number they bear (`m3-0120` and, written later, `m13-0120` after `v3-0120`),
+and in the families q, s and b a situation was often turned several ways within some ten posts: such neighbours must
+stand on the same side of a split.
 """
 
 import re
 
 from data.post import Post
 
-_CORPUS_ID = re.compile(r"(?P<family>[abnqsvw])(?P<set>\d{1,2})-(?P<number>\d{4})")
+_CORPUS_ID = re.compile(r"(?P<family>[abmnqsvw])(?P<set>\d{1,2})-(?P<number>\d{4})")
 _NEIGHBOURS = {"v": 2, "q": 10, "s": 10, "b": 10}
 """Posts from one that were written in one breath, by family; in the others each stands for itself."""
 
@@ -24,7 +25,11 @@ def family(post: Post) -> str:
 def neighbours(post: Post) -> str | None:
     """A name shared by the posts of our corpus that were written in one breath, `None` for all other posts."""
     match = _CORPUS_ID.fullmatch(post.id or "")
-    if not match or match["family"] not in _NEIGHBOURS:
+    if not match:
         return None
-    at_once = _NEIGHBOURS[match["family"]]
-    return f"{match['family']}{match['set']}-{(int(match['number']) - 1) // at_once + 1:04}"
+    letter, number_of_set = match["family"], match["set"]
+    if letter == "m":
+        letter, number_of_set = "v", number_of_set[-1]
+    if letter not in _NEIGHBOURS:
+        return None
+    return f"{letter}{number_of_set}-{(int(match['number']) - 1) // _NEIGHBOURS[letter] + 1:04}"

@@ -7,15 +7,16 @@ import pytest
 from scipy.stats import binom
 
 from data.fingerprint import fingerprint
-from data.sources import read_labelled
-from data.splits import PARTS, Splits, load_splits
+from data.splits import PARTS, Splits
 from data.taxonomy import ROUTES
 from evaluation.metrics import accuracy, macro_f1
 from evaluation.predictions import Predictions, predict_posts
-from models.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
+from models.bundle import DEFAULT_BUNDLE, RECIPE_FILE, Bundle, load_bundle
 from models.policy import Certificate
 from models.predictor import Predictor
 from training.quantize import EXCLUSIONS
+from training.recipe import read_recipe
+from training.runs import read_parts
 
 ROOT = Path(__file__).parents[2]
 MAX_BUNDLE_BYTES = 30_000_000
@@ -38,8 +39,8 @@ def export(bundle: Bundle) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def splits() -> Splits:
-    return load_splits(ROOT / "data/corpus/splits.json", read_labelled(ROOT / "data/corpus").posts)
+def splits(bundle: Bundle) -> Splits:
+    return read_parts(read_recipe(bundle.directory / RECIPE_FILE))
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_every_graph_that_was_refused_had_a_reason(export: dict[str, Any]) -> No
     assert all(each["failures"] for each in export["refused"])
 
 
-def test_it_was_made_from_the_corpus_as_it_is(bundle: Bundle, splits: Splits) -> None:
+def test_it_was_made_from_the_posts_as_they_are(bundle: Bundle, splits: Splits) -> None:
     assert bundle.manifest.data_fingerprint == fingerprint(splits.posts)
     counted = bundle.metrics["data"]
     assert counted["posts"] == len(splits.posts)

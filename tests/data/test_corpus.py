@@ -107,15 +107,26 @@ def test_the_corpus_has_its_own_licence_beside_it() -> None:
 def test_the_posts_for_the_next_corpus_leave_every_post_of_this_one_in_its_part(splits: Splits) -> None:
     both = read_labelled([CORPUS, "data/corpus-next"]).posts
     grown = load_splits(Path("data/corpus-next/splits.json"), both)
-    assert Counter(family(post) for post in both if post not in splits.posts) == {
+    known = {post.id for post in splits.posts}
+    assert Counter(family(post) for post in both if post.id not in known) == {
         "q": 720,
         "s": 485,
         "b": 530,
         "n": 1493,
+        "m": 6622,
     }
     for name in PARTS:
         assert {post.id for post in splits.part(name)} <= {post.id for post in grown.part(name)}
         assert {post.route for post in grown.part(name)} == set(ROUTES)
+
+
+def test_posts_in_borrowed_manners_train_and_leave_every_post_of_this_corpus_in_its_part(splits: Splits) -> None:
+    both = read_labelled([CORPUS, "data/corpus-next/manner.jsonl"]).posts
+    grown = load_splits(Path("data/corpus-next/manner-splits.json"), both)
+    trained = {post.id for post in grown.part("train")} - {post.id for post in splits.part("train")}
+    assert {family(post) for post in both if post.id in trained} == {"m"}
+    for name in ("development", "temperature", "calibration"):
+        assert {post.id for post in splits.part(name)} == {post.id for post in grown.part(name)}
 
 
 def test_the_posts_of_the_unseen_trade_are_no_copies_of_what_models_are_trained_on() -> None:

@@ -8,7 +8,15 @@ from data.post import Post
 
 @pytest.mark.parametrize(
     ("post_id", "letter"),
-    [("a3-0120", "a"), ("w1-0001", "w"), ("v6-0520", "v"), ("q1-0001", "q"), ("s2-0001", "s"), ("b1-0001", "b")],
+    [
+        ("a3-0120", "a"),
+        ("w1-0001", "w"),
+        ("v6-0520", "v"),
+        ("q1-0001", "q"),
+        ("s2-0001", "s"),
+        ("b1-0001", "b"),
+        ("m16-0520", "m"),
+    ],
 )
 def test_the_family_is_the_letter_of_a_corpus_id(post_id: str, letter: str) -> None:
     assert family(Post(id=post_id, text="hi")) == letter
@@ -24,6 +32,12 @@ def test_posts_2n_minus_1_and_2n_of_a_set_of_family_v_are_neighbours() -> None:
     names = [neighbours(Post(id=f"v3-{number:04}", text="hi")) for number in (118, 119, 120, 121)]
     assert names[1] == names[2]
     assert len(set(names)) == 3
+
+
+def test_a_post_of_family_m_is_a_neighbour_of_those_whose_manner_it_has() -> None:
+    names = [neighbours(Post(id=post_id, text="hi")) for post_id in ("m3-0119", "m13-0120", "v3-0120", "m3-0121")]
+    assert len(set(names[:3])) == 1
+    assert names[3] != names[0]
 
 
 @pytest.mark.parametrize("letter", ["q", "s", "b"])

@@ -12,7 +12,7 @@ from training.errors import RecipeError
 from training.examples import make_examples
 from training.members import Finetuned, finetune
 from training.recipe import DistillationRecipe, Recipe, read_recipe, recipe_toml
-from training.runs import read_parts
+from training.runs import read_parts, read_unlabelled
 from training.teaching import taught
 
 
@@ -64,7 +64,7 @@ def test_the_answers_that_are_committed_are_of_the_posts_and_the_temperature_of_
     splits = read_parts(recipe)
     file, temperature = recipe.distillation.elsewhere, recipe.distillation.temperature
     assert file is not None
-    some = make_examples(splits.part("train")[::40], splits.taxonomy)
+    some = make_examples(splits.part("train")[::40], splits.taxonomy, unlabelled=read_unlabelled(recipe)[::40])
     assert len(taught(some, file, intents=len(splits.taxonomy.intents), temperature=temperature)) == len(some)
     unknown = make_examples(splits.part("calibration")[:40], splits.taxonomy)
     with pytest.raises(RecipeError, match=r"say nothing of \d+ of 40 posts"):
