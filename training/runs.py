@@ -12,7 +12,7 @@ from data.post import Post
 from data.rendering import RENDERING_VERSION
 from data.sources import read_labelled, read_posts, read_taxonomy
 from data.splits import Splits, load_splits
-from data.taxonomy import BUILT_IN
+from data.taxonomy import BUILT_IN, Taxonomy
 from models.bundle import sha256_of
 from training.errors import PromotionError, RecipeError, TrainingError
 from training.promotion.installation import Places, manifest_of
@@ -73,6 +73,15 @@ def find_left(name: str, directory: Path, recipe: Recipe) -> Path:
     return path
 
 
+def read_intents(recipe: Recipe) -> Taxonomy:
+    """The taxonomy by which the posts of `recipe` are labelled.
+
+    Raises:
+        SourceError: when its file cannot be read.
+    """
+    return read_taxonomy(Path(recipe.data.taxonomy)) if recipe.data.taxonomy else BUILT_IN
+
+
 def read_parts(recipe: Recipe) -> Splits:
     """The posts of `recipe` in their parts, labelled by its taxonomy.
 
@@ -85,7 +94,7 @@ def read_parts(recipe: Recipe) -> Splits:
             f"The recipe {recipe.name!r} trains no routes: finetune.route_loss_weight is 0. Wanted more than that, a "
             "bundle decides by routes. Raise it, or train its intents alone: python -m training intents."
         )
-    taxonomy = read_taxonomy(Path(recipe.data.taxonomy)) if recipe.data.taxonomy else BUILT_IN
+    taxonomy = read_intents(recipe)
     posts = read_labelled([recipe.data.posts, *recipe.data.more], taxonomy=taxonomy).posts
     return load_splits(Path(recipe.data.splits), posts, taxonomy)
 

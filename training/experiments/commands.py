@@ -116,10 +116,9 @@ def _run_seeds(arguments: argparse.Namespace, say: Say) -> dict[str, object]:
         from training.experiments.seeds import as_text, fit_seeds, measure_seeds, summarise, summarise_elsewhere
         from training.outside import read_outside
         from training.recipe import read_recipe
-        from training.runs import read_parts
+        from training.runs import read_intents
     recipe = read_recipe(arguments.recipe)
-    taxonomy = read_parts(recipe).taxonomy if arguments.measure else None
-    outside = [read_outside(file, lang, taxonomy) for file, lang in arguments.measure if taxonomy]
+    outside = [read_outside(file, lang, read_intents(recipe)) for file, lang in arguments.measure]
     other = read_recipe(arguments.against) if arguments.against else None
     if other:  # the same seeds, whatever its own is: they are paired
         other = other.model_copy(update={"seed": recipe.seed})
@@ -129,10 +128,10 @@ def _run_seeds(arguments: argparse.Namespace, say: Say) -> dict[str, object]:
     say(as_text(recipe.name, other.name if other else None, len(fits), summary))
     file = arguments.out / "seeds.json"
     runs = {"runs": [asdict(each) for each in fits], "against_runs": [asdict(each) for each in others]}
+    ours = measure_seeds(recipe, arguments.seeds, outside, runs=arguments.runs, watch=progress_bar)
+    against = measure_seeds(other, arguments.seeds, outside, runs=arguments.runs, watch=progress_bar) if other else []
     elsewhere = []
-    for each in outside:
-        found = measure_seeds(recipe, arguments.seeds, each, runs=arguments.runs, watch=progress_bar)
-        theirs = measure_seeds(other, arguments.seeds, each, runs=arguments.runs, watch=progress_bar) if other else []
+    for each, found, theirs in zip(outside, ours, against or [[] for _ in outside], strict=True):
         figures = summarise_elsewhere(found, theirs)
         say(as_text(recipe.name, other.name if other else None, len(fits), figures, each.file))
         measured = {"runs": [asdict(one) for one in found], "against_runs": [asdict(one) for one in theirs]}

@@ -5,7 +5,7 @@ figure that both rungs do not have, or have of other posts, has no gain.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -44,6 +44,12 @@ class Step:
     gains: Mapping[str, Mapping[str, Gain]]
 
 
+def _by_seed(
+    seeds: Sequence[int], runs: Sequence[Mapping[str, float]], names: Iterable[str]
+) -> dict[str, dict[int, float]]:
+    return {name: {seed: run[name] for seed, run in zip(seeds, runs, strict=True)} for name in names}
+
+
 def read_rung(path: Path) -> Rung:
     """The rung that `seeds` wrote.
 
@@ -54,14 +60,10 @@ def read_rung(path: Path) -> Rung:
         content = json.loads(path.read_bytes())
         runs = content["runs"]
         seeds = [run["seed"] for run in runs]
-        figures = {
-            "development": {name: dict(zip(seeds, [run[name] for run in runs], strict=True)) for name in _DEVELOPMENT}
-        }
+        figures = {"development": _by_seed(seeds, runs, _DEVELOPMENT)}
         posts = {"development": str(runs[0]["development"])}
         for each in content.get("elsewhere", []):
-            figures[each["file"]] = {
-                name: dict(zip(seeds, [run[name] for run in each["runs"]], strict=True)) for name in each["runs"][0]
-            }
+            figures[each["file"]] = _by_seed(seeds, each["runs"], each["runs"][0])
             posts[each["file"]] = f"{each['posts']} {each['language']}"
         return Rung(content["recipe"], figures, posts, fmean(run["seconds"] for run in runs))
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:

@@ -5,7 +5,7 @@ has. Intervals are Student's t, so two seeds say very little and say so.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -114,19 +114,21 @@ def fit_seeds(
 
 
 def measure_seeds(
-    recipe: Recipe, count: int, outside: Outside, *, runs: Path = RUNS, watch: Watch = unwatched
-) -> list[Elsewhere]:
-    """What the networks of `fit_seeds` make of other posts, seed by seed.
+    recipe: Recipe, count: int, outside: Sequence[Outside], *, runs: Path = RUNS, watch: Watch = unwatched
+) -> list[list[Elsewhere]]:
+    """What the networks of `fit_seeds` make of each of the other sets of posts, seed by seed.
 
     Raises:
         TrainingError: when one of them is not trained.
         SourceError, SplitsError: when the posts or their splits cannot be read.
     """
+    if not outside:
+        return []
     splits, encoder = read_parts(recipe), find_encoder(recipe.encoder)
-    directories = [(each, run_directory(each, splits, runs)) for each in reseeded(recipe, count)]
+    trained = [(each, run_directory(each, splits, runs)) for each in reseeded(recipe, count)]
     return [
-        measure_elsewhere(each, directory, encoder, outside, splits.taxonomy, watch=watch)
-        for each, directory in directories
+        [measure_elsewhere(each, home, encoder, posts, splits.taxonomy, watch=watch) for each, home in trained]
+        for posts in outside
     ]
 
 
@@ -151,11 +153,11 @@ def summarise(fits: Sequence[Fit], others: Sequence[Fit] = ()) -> dict[str, Any]
 
 def summarise_elsewhere(found: Sequence[Elsewhere], others: Sequence[Elsewhere] = ()) -> dict[str, Any]:
     """The same as `summarise` of figures on other posts, which are the same for both."""
-    ours, theirs = ([asdict(each) for each in of] for of in (found, others))
-    return _held(
-        {name: [each[name] for each in ours] for name in ours[0]},
-        {name: [each[name] for each in theirs] for name in ours[0]} if theirs else {},
-    )
+    return _held(_figures_elsewhere(found), _figures_elsewhere(others) if others else {})
+
+
+def _figures_elsewhere(found: Sequence[Elsewhere]) -> dict[str, list[float]]:
+    return {each.name: [getattr(one, each.name) for one in found] for each in fields(Elsewhere)}
 
 
 def _held(ours: dict[str, list[float]], theirs: dict[str, list[float]]) -> dict[str, Any]:
