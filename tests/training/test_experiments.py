@@ -21,6 +21,7 @@ from data.splits import Splits
 from data.taxonomy import ROUTES
 from models.policy import RiskBudget
 from tests.training.stores import own_store, quietly
+from tests.training.test_finetune import read_weights, same
 from training.__main__ import main
 from training.errors import DivergedError, SpaceError, TrainingError
 from training.experiments.curve import Curve, Point, answer, as_json, gain_as_they_come, look_ahead, nested_part
@@ -32,8 +33,9 @@ from training.experiments.search import STUDY_FILE, search
 from training.experiments.seeds import noise_floor, paired_gain, reseeded, summarise
 from training.experiments.space import Range, changed, read_space
 from training.history import Epoch
-from training.members import AVERAGE_FILE
+from training.members import AVERAGE_FILE, finetune
 from training.recipe import Recipe, read_recipe, recipe_toml
+from training.runs import read_unlabelled
 
 pytestmark = quietly
 ROOT = Path(__file__).parents[2]
@@ -88,6 +90,23 @@ def test_a_fit_is_what_its_weights_say_and_is_trained_once(
     again = fit(quick, encoder, *parts, tmp_path, tell=lambda _, epoch: told.append(epoch))
     assert again == made
     assert len(told) == 2
+
+
+def test_a_fit_learns_from_posts_without_labels_as_a_run_does(
+    tmp_path: Path, quick: Recipe, encoder: Path, splits: Splits
+) -> None:
+    unlabelled = tmp_path / "unlabelled.jsonl"
+    texts = [{"id": f"u{number}", "text": f"still nothing from you {number}"} for number in range(40)]
+    unlabelled.write_text("".join(json.dumps(each) + "\n" for each in texts), encoding="utf-8")
+    pupil = changed(quick, {"distillation.teacher": "members"})
+    with_more = changed(pupil, {"distillation.unlabelled": (str(unlabelled),)})
+    parts = splits.part("train")[:32], splits.part("development")
+    for recipe, home in ((pupil, "without"), (with_more, "with")):
+        fit(recipe, encoder, *parts, tmp_path / home)
+    run = finetune(with_more, encoder, *parts, tmp_path / "run", unlabelled=read_unlabelled(with_more))
+    without, like_run = (read_weights(tmp_path / home / AVERAGE_FILE) for home in ("without", "with"))
+    assert same(like_run, read_weights(run.weights))
+    assert not same(like_run, without)
 
 
 def brute_automatic_share(routes: Any, said: Any, budget: RiskBudget) -> float:

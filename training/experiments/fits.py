@@ -29,6 +29,7 @@ from training.members import finetune
 from training.network import load_network
 from training.pipeline import MEMBERS_AT_A_TIME
 from training.recipe import Recipe
+from training.runs import read_unlabelled
 from training.tracking.port import DIRECTORY
 
 FIT_FILE = "development.json"
@@ -109,10 +110,12 @@ def fit(
 ) -> Fit:
     """What the fine-tuning of `recipe` came to, read from `directory`, gone on with there, or begun.
 
+    The posts without labels are those that the recipe names, as they are in a run, whose directory this may be.
     `directory` belongs to one recipe and one set of posts; the caller sees to that.
 
     Raises:
         DivergedError: when the loss of an epoch is no finite number.
+        SourceError: when the posts without labels that the recipe names cannot be read.
     """
     if (left := _read(directory / FIT_FILE)) is not None:
         return left
@@ -122,6 +125,7 @@ def fit(
         train,
         development,
         directory,
+        unlabelled=read_unlabelled(recipe),
         taxonomy=taxonomy,
         watch=watch,
         processes=MEMBERS_AT_A_TIME if torch.get_num_threads() > 1 else 1,
