@@ -1,4 +1,4 @@
-"""Posts as the tensors that training eats: encoded pairs, author dropout, noise, batches of like length.
+"""Posts as the tensors that training eats: encoded pairs, author dropout, asides, noise, batches of like length.
 
 Everything random is drawn from (seed, epoch, step) alone, so that a run that was cut off goes on exactly as it
 would have gone.
@@ -17,6 +17,7 @@ from data.post import Author, LabelledPost, Post
 from data.progress import Watch, unwatched
 from data.rendering import Rendered, render
 from data.taxonomy import ROUTES, Taxonomy
+from training.asides import CLOSING_WORDS, TO_MACHINES
 from training.recipe import FinetuneRecipe
 
 _CHUNK_BATCHES = 50
@@ -25,6 +26,8 @@ _PUNCTUATION = re.compile(r"[.,!?;:'\"-]+")
 _LEADING_MENTIONS = re.compile(r"^(?:@user )+(?=\S)")
 _TYPO_SHARE = 8
 """One word in so many is mistyped."""
+_ASIDE_WORDS = 15
+"""A simple post of at most so many words may stand beside another post."""
 
 
 UNLABELLED = -100
@@ -46,8 +49,10 @@ class Said:
 class Example:
     """One post ready for training: rendered with and without its author, and under the name of a stranger.
 
-    `stranger` is `None` where the label may rest on the author, so that he is neither dropped nor swapped. `said` is
-    what teachers say of it with and without its author, where there are any. Labels may be `UNLABELLED`.
+    `stranger` is `None` where the label may rest on the author, so that he is neither dropped nor swapped. `aside` is
+    a sentence that may stand before or behind the text and leaves its labels as they are; `None` for simple posts, to
+    which it might add something that is not simple, and for those without labels. `said` is what teachers say of the
+    post with and without its author, where there are any. Labels may be `UNLABELLED`.
     """
 
     full: Rendered
@@ -55,6 +60,7 @@ class Example:
     stranger: Rendered | None
     route: int
     intent: int
+    aside: str | None = None
     said: tuple[Said, Said] | None = None
 
 
@@ -105,6 +111,20 @@ def _example(post: Post, stranger: Author | None, route: int, intent: int, *, ke
     )
 
 
+def _add_asides(examples: Sequence[Example]) -> tuple[Example, ...]:
+    """The examples, those of posts that are not simple with an aside: ready words, or as often a short simple post."""
+    simple = ROUTES.index("simple")
+    alone = [
+        each.full.text for each in examples if each.route == simple and len(each.full.text.split()) <= _ASIDE_WORDS
+    ]
+    kinds = [kind for kind in (TO_MACHINES, CLOSING_WORDS, alone, alone) if kind]
+    draw = random.Random("asides")
+    return tuple(
+        each if each.route in (simple, UNLABELLED) else replace(each, aside=draw.choice(draw.choice(kinds)))
+        for each in examples
+    )
+
+
 def make_examples(
     posts: Sequence[LabelledPost], taxonomy: Taxonomy, *, unlabelled: Sequence[Post] = (), watch: Watch = unwatched
 ) -> tuple[Example, ...]:
@@ -126,7 +146,7 @@ def make_examples(
         examples.append(_example(post, stranger(), route, intent, keeps_author=post.route == "influencer"))
     for each in watch(unlabelled, "rendering posts without labels", len(unlabelled)):
         examples.append(_example(each, stranger(), UNLABELLED, UNLABELLED, keeps_author=False))
-    return tuple(examples)
+    return _add_asides(examples)
 
 
 def _mistype(word: str, draw: random.Random) -> str:
@@ -214,11 +234,14 @@ class Encoder:
 
 
 def training_reading(example: Example, settings: FinetuneRecipe, draw: random.Random) -> tuple[Rendered, Said | None]:
-    """What one step of training sees: with its author, without, or with a stranger, roughened or not; and is taught."""
+    """What one step of training sees and is taught: whose author it has, whether an aside, whether it is roughened."""
     drawn, pair, said = draw.random(), example.full, example.said[0] if example.said else None
     if example.stranger and drawn < settings.author_dropout + settings.author_swap:
         pair = example.anonymous if drawn < settings.author_dropout else example.stranger
         said = example.said[1] if example.said else None
+    if example.aside and draw.random() < settings.asides:
+        places = (example.aside, pair.text) if draw.random() < 0.5 else (pair.text, example.aside)
+        pair = Rendered(text=" ".join(places), context=pair.context)
     if draw.random() < settings.noise:
         pair = Rendered(text=roughen(pair.text, draw), context=pair.context)
     return pair, said

@@ -86,6 +86,9 @@ class FinetuneRecipe(_Value):
     author_dropout: Share
     author_swap: Share = 0.0
     """Share of the posts that are read under a stranger's name, so that the text alone decides what it can decide."""
+    asides: Share = 0.0
+    """Share of the posts that are not simple to which a sentence is added that asks for no person, or could go alone
+    without one, so that nobody can talk a post into being simple."""
     noise: Share
     """Share of the posts of each epoch whose text is roughened (typos, lost punctuation, mentions, links)."""
     bf16: bool = True

@@ -14,8 +14,10 @@ from tokenizers import Tokenizer
 from data.post import Post
 from data.rendering import Rendered, render
 from data.taxonomy import BUILT_IN, ROUTES, Route
+from evaluation.behaviour.capabilities import DEFAULT_CASES
 from tests.data.strategies import labelled
 from tests.training.test_finetune import with_settings
+from training.asides import CLOSING_WORDS, TO_MACHINES
 from training.examples import UNLABELLED, Encoder, Said, make_examples, order_batches, roughen, training_reading
 from training.recipe import Recipe
 
@@ -112,6 +114,34 @@ def test_authors_are_dropped_and_swapped_and_texts_roughened_as_often_as_asked(r
     assert [anonymous, strange] == pytest.approx([0.3, 0.2], abs=0.04)
     # Where nothing can be made rough, as a leading mention that is not there, the text stays as it was.
     assert 0.3 < rough < 0.6
+
+
+def test_a_post_that_is_not_simple_stands_beside_its_aside_as_often_as_asked_and_a_simple_one_never(
+    recipe: Recipe,
+) -> None:
+    trouble = [labelled(f"t{n}", f"router {n} is broken", route="complex", intent="fault_outage") for n in range(60)]
+    easy = [labelled("s", "where is the lift"), labelled("l", " ".join(["so long"] * 10)), labelled("i", "hi")]
+    examples = make_examples([*trouble, *easy], BUILT_IN, unlabelled=[Post(id="u", text="no idea")])
+    assert [each.aside for each in examples[60:]] == [None] * 4
+    words = {*TO_MACHINES, *CLOSING_WORDS}
+    asides = {each.aside for each in examples[:60]}
+    assert {"where is the lift", "hi"} < asides
+    assert asides - words == {"where is the lift", "hi"}  # the long one stands beside nothing
+    assert asides & {*TO_MACHINES}
+    assert asides & {*CLOSING_WORDS}
+    example, draw = examples[0], random.Random(0)
+    settings = with_settings(recipe, asides=0.4, noise=0.0).finetune
+    read = [training_reading(example, settings, draw)[0].text for _ in range(2_000)]
+    beside = [f"{example.aside} {example.full.text}", f"{example.full.text} {example.aside}"]
+    assert set(read) == {example.full.text, *beside}
+    assert [read.count(text) / len(read) for text in beside] == pytest.approx([0.2, 0.2], abs=0.04)
+    never = with_settings(recipe, asides=0.0, noise=0.0).finetune
+    assert {training_reading(example, never, draw)[0].text for _ in range(50)} == {example.full.text}
+
+
+def test_no_aside_of_training_is_a_case_of_the_behaviour_suite() -> None:
+    cases = DEFAULT_CASES.read_text(encoding="utf-8").casefold()
+    assert not [each for each in (*TO_MACHINES, *CLOSING_WORDS) if f'"{each.casefold()}"' in cases]
 
 
 def test_a_text_without_its_author_or_under_a_strangers_name_is_taught_what_teachers_say_of_it_without(
