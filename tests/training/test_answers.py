@@ -60,7 +60,7 @@ def test_what_cannot_be_asked_is_refused_and_no_answers_are_lost(
 
 
 def test_the_answers_that_are_committed_are_of_the_posts_and_the_temperature_of_their_recipe() -> None:
-    recipe = read_recipe(Path("training/recipes/taught.toml"))
+    recipe = read_recipe(Path("training/recipes/default.toml"))
     splits = read_parts(recipe)
     file, temperature = recipe.distillation.elsewhere, recipe.distillation.temperature
     assert file is not None
