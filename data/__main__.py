@@ -19,7 +19,7 @@ from data.checks import MIN_POSTS_PER_LABEL, check
 from data.console import DONE, FAILED, MISUSE, UsageError, add_taxonomy, answer, say, taxonomy_of
 from data.dependencies import MissingGroupError
 from data.description import describe
-from data.grouping import NEAR_DUPLICATE
+from data.grouping import NEAR_DUPLICATE, NEIGHBOURS, RULES
 from data.page import write_page
 from data.post import LabelledPost, Post
 from data.progress import progress_bar
@@ -88,7 +88,16 @@ def _check(arguments: argparse.Namespace) -> int:
 def _split(arguments: argparse.Namespace) -> int:
     reading = _read_labelled(arguments)
     kept = read_splits(arguments.keep) if arguments.keep else None
-    splits = split(reading.posts, seed=arguments.seed, kept=kept, watch=progress_bar)
+    # A manner is no trade: posts that share one alone do not follow those that are left out.
+    rules = [rule for rule in RULES if rule.name != NEIGHBOURS] if arguments.leave_out else RULES
+    splits = split(
+        reading.posts,
+        seed=arguments.seed,
+        rules=rules,
+        kept=kept,
+        left_out=arguments.leave_out,
+        watch=progress_bar,
+    )
     write_splits(arguments.out, splits)
     file = splits.file
     for name, counts in file.counts.items():
@@ -180,11 +189,21 @@ def _parser() -> argparse.ArgumentParser:
         _split,
         "part labelled posts into train, development, temperature and calibration",
         "split data/corpus --out data/corpus/splits.json\n"
-        "  python -m data split data/corpus more.jsonl --keep data/corpus/splits.json --out grown.json",
+        "  python -m data split data/corpus more.jsonl --keep data/corpus/splits.json --out grown.json\n"
+        "  python -m data split my-posts.jsonl --leave-out bank --leave-out insurance --out no-money.json",
     )
     splitting.add_argument("--out", type=Path, required=True, metavar="OUT", help="the file of splits to write")
-    splitting.add_argument(
+    either = splitting.add_mutually_exclusive_group()
+    either.add_argument(
         "--keep", type=Path, metavar="IN", help="posts of these earlier splits stay where they are, new ones are added"
+    )
+    either.add_argument(
+        "--leave-out",
+        action="append",
+        default=[],
+        metavar="INDUSTRY",
+        help="its posts are the calibration part, all others the rest: what is proven is proven in a trade that the "
+        "model never saw (repeatable)",
     )
     splitting.add_argument("--seed", type=int, default=DEFAULT_SEED, metavar="N", help="default: %(default)s")
     describing = verb("describe", _describe, "count posts by label, platform, language, length", "describe data/corpus")

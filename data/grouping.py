@@ -54,11 +54,12 @@ def _neighbours(post: LabelledPost) -> tuple[str, ...]:
     return (name,) if name else ()
 
 
+NEIGHBOURS = "neighbours"
 RULES = (
     Rule("author", _author),
     Rule("thread", _thread, max_posts=MAX_THREAD_POSTS),
     Rule("contrast", _contrast),
-    Rule("neighbours", _neighbours),
+    Rule(NEIGHBOURS, _neighbours),
 )
 """Same author, same thread, contrast pair; and the neighbours of our corpus, which no other ids match."""
 NEAR_DUPLICATE = "near_duplicate"

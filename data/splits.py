@@ -8,7 +8,7 @@ import hashlib
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -106,9 +106,10 @@ def _assign(
     kept: Sequence[PartName | None],
 ) -> dict[PartName, list[tuple[int, ...]]]:
     """The groups by part: first those with posts that are `kept` in one, then the largest to where they lack most."""
-    wanted = {name: {key: share * n for key, n in Counter(strata).items()} for name, share in shares.items()}
-    held: dict[PartName, Counter[str]] = {name: Counter() for name in shares}
-    assigned: dict[PartName, list[tuple[int, ...]]] = {name: [] for name in shares}
+    shared = Counter(key for key, part in zip(strata, kept, strict=True) if part is None or part in shares)
+    wanted = {name: {key: share * n for key, n in shared.items()} for name, share in shares.items()}
+    held: dict[PartName, Counter[str]] = {name: Counter() for name in PARTS}
+    assigned: dict[PartName, list[tuple[int, ...]]] = {name: [] for name in PARTS}
     order = []
     for members in groups:
         by_part = _by_kept_part(members, kept)
@@ -170,6 +171,23 @@ def _parts_of(kept: SplitsFile, posts: Sequence[LabelledPost]) -> dict[str, Part
     return part_of
 
 
+def _without_calibration(shares: Mapping[PartName, float]) -> dict[PartName, float]:
+    """The shares of the other parts, 1 in sum."""
+    others = {name: share for name, share in shares.items() if name != "calibration"}
+    return {name: share / sum(others.values()) for name, share in others.items()}
+
+
+def _left_out(posts: Sequence[LabelledPost], industries: Collection[str]) -> dict[str, PartName]:
+    """The part of the posts of these industries by their ids: calibration."""
+    missing = sorted(set(industries) - {post.industry for post in posts})
+    if missing:
+        raise SplitsError(
+            f"These industries cannot be left out, since no post has them: {', '.join(missing)}. Wanted names as they "
+            "stand in the field `industry`. Look them up: python -m data describe FILE"
+        )
+    return {post.id: "calibration" for post in posts if post.industry in industries}
+
+
 def split(
     posts: Sequence[LabelledPost],
     *,
@@ -178,19 +196,24 @@ def split(
     rules: Sequence[Rule] = RULES,
     stratum: Callable[[LabelledPost], str] = stratum,
     kept: SplitsFile | None = None,
+    left_out: Collection[str] = (),
     watch: Watch = unwatched,
 ) -> Splits:
     """The parts of `posts`: grouped by `rules` and near duplicates, balanced by `stratum`, fixed by `seed`.
 
     The order of `posts` does not matter. Posts that `kept` names stay in the part that they had there, so that a set
-    that grows never calibrates on what a model was trained on; new ones join those that they belong to.
+    that grows never calibrates on what a model was trained on; new ones join those that they belong to. Where
+    industries are `left_out`, in place of `kept`, their posts and what belongs to them are the calibration part and
+    all others are the rest, so that a bundle is proven in a trade that it never saw.
 
     Raises:
-        SplitsError: when there are no posts, an id stands twice, the shares are not shares, or a post that `kept`
-            names is missing.
+        SplitsError: when there are no posts, an id stands twice, the shares are not shares, a post that `kept`
+            names is missing, or no post has an industry that is `left_out`.
     """
     _check(posts, shares)
-    part_of = _parts_of(kept, posts) if kept else {}
+    part_of = _parts_of(kept, posts) if kept else _left_out(posts, left_out)
+    if left_out:
+        shares = _without_calibration(shares)
     ordered = tuple(sorted(posts, key=lambda post: post.id))
     grouping = group(ordered, rules, watch=watch)
     strata, stay = [stratum(post) for post in ordered], [part_of.get(post.id) for post in ordered]
@@ -207,7 +230,7 @@ def split(
         largest_group_posts=grouping.largest,
         links=grouping.links,
         skipped_keys=grouping.skipped_keys,
-        counts={name: {route: routes[name][route] for route in ROUTES} for name in shares},
+        counts={name: {route: routes[name][route] for route in ROUTES} for name in PARTS},
         parts={
             name: tuple(tuple(ordered[place].id for place in members) for members in groups)
             for name, groups in assigned.items()

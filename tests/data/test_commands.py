@@ -142,6 +142,23 @@ def test_a_split_writes_a_file_that_loads_over_the_same_posts(
     assert "The largest group holds more than 1% of the posts" in told
 
 
+def test_a_trade_that_is_left_out_proves_a_model_that_never_saw_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`v1-0001` and `v1-0002` share a manner and no trade: one may train where the other proves."""
+    file, out = tmp_path / "trades.jsonl", tmp_path / "splits.json"
+    trades = {"v1-0001": "bank", "v1-0002": "travel", "a1-0001": "travel", "a1-0002": "travel"}
+    texts = ("where is my money", "late again, nice", "lovely crew today", "do you fly on sundays")
+    write_labelled(
+        file, [labelled(each, text, industry=trades[each]) for each, text in zip(trades, texts, strict=True)]
+    )
+    assert run(capsys, "split", file, "--leave-out", "bank", "--out", out)[0] == 0
+    splits = load_splits(out, read_labelled(file).posts)
+    assert [post.id for post in splits.part("calibration")] == ["v1-0001"]
+    code, _, told = run(capsys, "split", file, "--leave-out", "bnak", "--out", out)
+    assert (code, "no post has them: bnak" in told) == (2, True)
+
+
 def test_a_split_stops_at_bad_rows_unless_it_is_told_to_keep_going(
     bad_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

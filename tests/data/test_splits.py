@@ -217,3 +217,26 @@ def test_earlier_splits_of_posts_that_are_gone_are_refused() -> None:
     posts = spread(40)
     with pytest.raises(SplitsError, match=r"1 of their 40 posts are not among those given, such as 'p0039'"):
         split(posts[:-1], kept=split(posts).file)
+
+
+def test_industries_that_are_left_out_and_what_belongs_to_them_are_the_calibration_part_alone() -> None:
+    posts = [
+        post.model_copy(update={"industry": ("bank", "insurance", "travel", None)[n // 4 % 4]})
+        for n, post in enumerate(spread(400))
+    ]
+    twin = labelled("twin", "a pair of something else", contrast_of="p0000", industry="travel")
+    parts = split([*posts, twin], left_out=("bank", "insurance"))
+    assert {post.industry for post in parts.part("calibration")} == {"bank", "insurance", "travel"}
+    assert {post.id for post in parts.part("calibration") if post.industry == "travel"} == {"twin"}
+    others = {name: len(parts.part(name)) for name in PARTS if name != "calibration"}
+    assert sum(others.values()) == 200
+    rest = 1 - SHARES["calibration"]
+    assert others == pytest.approx({name: SHARES[name] / rest * 200 for name in others}, abs=5)
+    assert parts.file.counts["calibration"] == {"simple": 51, "complex": 50, "sensitive": 50, "influencer": 50}
+
+
+def test_an_industry_that_no_post_has_cannot_be_left_out() -> None:
+    assert refusal(lambda: split(spread(4), left_out=("bnak",))) == (
+        "These industries cannot be left out, since no post has them: bnak. Wanted names as they stand in the field "
+        "`industry`. Look them up: python -m data describe FILE"
+    )
