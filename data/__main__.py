@@ -188,8 +188,8 @@ def _parser() -> argparse.ArgumentParser:
         "split",
         _split,
         "part labelled posts into train, development, temperature and calibration",
-        "split data/corpus --out data/corpus/splits.json\n"
-        "  python -m data split data/corpus more.jsonl --keep data/corpus/splits.json --out grown.json\n"
+        "split my-posts.jsonl --out my-splits.json\n"
+        "  python -m data split my-posts.jsonl more.jsonl --keep my-splits.json --out grown.json\n"
         "  python -m data split my-posts.jsonl --leave-out bank --leave-out insurance --out no-money.json",
     )
     splitting.add_argument("--out", type=Path, required=True, metavar="OUT", help="the file of splits to write")
