@@ -11,7 +11,7 @@ import re
 
 from data.post import Post
 
-_CORPUS_ID = re.compile(r"(?P<family>[abmnqsvw])(?P<set>\d{1,2})-(?P<number>\d{4})")
+_CORPUS_ID = re.compile(r"(?P<family>[abmnqsvw])(?P<set>\d{1,3})-(?P<number>\d{4})")
 _NEIGHBOURS = {"v": 2, "q": 10, "s": 10, "b": 10}
 """Posts from one that were written in one breath, by family; in the others each stands for itself."""
 
