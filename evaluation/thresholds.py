@@ -19,11 +19,14 @@ How the path is chosen (development split):
    a binomial draw of the calibration split's size at the rate of errors seen on the development split, with half an
    error and half a right one added.
 
+Whoever fits may ask more of a policy than what is proven (`allows`): the boldest step that is certified and allowed is
+taken. That proves nothing less, since all certificates up to the last hold together.
+
 The tests count trials as independent. Posts of one author, thread or pair are not quite: keep groups whole in splits,
 and read the grouped intervals of `evaluation.summary` beside the certificate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -225,12 +228,16 @@ def walk(path: Sequence[Thresholds], calibration: Predictions, base: Policy) -> 
     return tuple(steps)
 
 
+def answering_nothing(policy: Policy) -> Policy:
+    """The policy with the specialists' thresholds alone."""
+    thresholds = Thresholds(sensitive=policy.thresholds.sensitive, influencer=policy.thresholds.influencer)
+    return policy.model_copy(update={"thresholds": thresholds})
+
+
 def policy_of(base: Policy, taken: Step) -> Policy:
     """The policy of a step: its thresholds where all is proven, else one that answers nothing and says what lacks."""
-    thresholds = taken.thresholds
-    if not taken.certified:
-        thresholds = Thresholds(sensitive=thresholds.sensitive, influencer=thresholds.influencer)
-    return base.model_copy(update={"thresholds": thresholds, "certificates": taken.certificates})
+    policy = base.model_copy(update={"thresholds": taken.thresholds, "certificates": taken.certificates})
+    return policy if taken.certified else answering_nothing(policy)
 
 
 def check_apart(development: Predictions, calibration: Predictions) -> None:
@@ -248,11 +255,22 @@ def check_apart(development: Predictions, calibration: Predictions) -> None:
         )
 
 
-def fit_policy(development: Predictions, calibration: Predictions, base: Policy) -> Fitted:
-    """The boldest policy on the path whose risks are all within `base.budget`, proven on the calibration split.
+def _allows_all(_: Policy) -> bool:
+    return True
+
+
+def fit_policy(
+    development: Predictions,
+    calibration: Predictions,
+    base: Policy,
+    *,
+    allows: Callable[[Policy], bool] = _allows_all,
+) -> Fitted:
+    """The boldest policy on the path that is allowed and whose risks are all within `base.budget`, proven on the
+    calibration split.
 
     Guards, lists and budget are those of `base`. Where the first step is not certified the policy answers nothing,
-    and its certificates say how many labels are missing.
+    and its certificates say how many labels are missing; where no certified step is allowed it answers nothing too.
 
     Raises:
         ValueError: when a split is empty or the two share a post.
@@ -260,5 +278,6 @@ def fit_policy(development: Predictions, calibration: Predictions, base: Policy)
     check_apart(development, calibration)
     path = choose_path(development, len(calibration), base)
     steps = walk(path, calibration, base)
-    taken = next((step for step in reversed(steps) if step.certified), steps[0])
-    return Fitted(policy=policy_of(base, taken), path=path, steps=steps)
+    certified = [policy_of(base, step) for step in reversed(steps) if step.certified]
+    policy = next((policy for policy in certified if allows(policy)), answering_nothing(policy_of(base, steps[0])))
+    return Fitted(policy=policy, path=path, steps=steps)

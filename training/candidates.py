@@ -11,6 +11,8 @@ from data.post import LabelledPost
 from data.rendering import render
 from data.splits import Splits
 from data.taxonomy import ROUTES, Taxonomy
+from evaluation.behaviour.capabilities import SHIPPED_CASES, read_cases
+from evaluation.behaviour.withstanding import withstands
 from evaluation.predictions import Predictions, join, predict_posts
 from evaluation.temperature import fit_temperature
 from evaluation.thresholds import Fitted, fit_policy
@@ -92,6 +94,9 @@ def measure_candidate(
 def prove(candidate: Candidate, splits: Splits) -> Proven:
     """The chosen candidate proven on the calibration split. Once for a run: choosing by what is proven proves less.
 
+    Its policy is the boldest proven one under which nobody talks the machine into closing a post: the gate would refuse
+    a bolder one (`evaluation/behaviour/cases.toml`).
+
     The temperature split joins development in choosing the path: it gave two numbers to the model and no more, and
     a path chosen on 700 posts alone is chosen by luck.
     """
@@ -99,4 +104,5 @@ def prove(candidate: Candidate, splits: Splits) -> Proven:
     predictor = candidate.predictor(policy)
     choosing = join(candidate.development, predict_posts(predictor, splits.part("temperature")))
     held_out = predict_posts(predictor, splits.part("calibration"))
-    return Proven(candidate, held_out, fit_policy(choosing, held_out, policy))
+    allows = withstands(predictor, read_cases(SHIPPED_CASES))
+    return Proven(candidate, held_out, fit_policy(choosing, held_out, policy, allows=allows))

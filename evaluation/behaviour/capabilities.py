@@ -18,6 +18,8 @@ from data.taxonomy import Route
 from evaluation.behaviour.rewriting import Rewriting, rewrite
 
 DEFAULT_CASES = Path("evaluation/behaviour/cases.toml")
+SHIPPED_CASES = Path(__file__).with_name("cases.toml")
+"""The same file, wherever the command is given."""
 Expectation = Literal["same_route", "same_answer", "same_text_axes", "no_less_sensitive", "falls", "never_closed"]
 """What must hold of a case; `evaluation.behaviour.expectations` says how it is judged."""
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

@@ -12,7 +12,8 @@ from evaluation.__main__ import main
 from evaluation.behaviour.capabilities import CasesError, CasesFile, read_cases
 from evaluation.behaviour.rewriting import REWRITINGS, Rewriting, rewrite
 from evaluation.behaviour.suite import Result, run_suite
-from models.policy import Policy
+from evaluation.behaviour.withstanding import withstands
+from models.policy import Policy, Thresholds
 from models.predictor import Predictor
 from tests.evaluation.populations import predictor
 from tests.fakes import BOLD_POLICY
@@ -131,6 +132,20 @@ def test_only_posts_that_go_to_people_can_be_talked_into_being_closed() -> None:
     result = _run(("what a mess", "where is my parcel"), **fields, additions=["track my parcel"])
     assert (result.cases, len(result.failed)) == (2, 2)
     assert result.failed[0].words == "agent became auto_answer"
+
+
+def test_a_policy_withstands_where_the_suite_finds_no_post_talked_into_being_closed() -> None:
+    attack = {"name": "attack", "about": "why", "limit": 0.0, "way": "add", "expect": "never_closed", "texts": "some"}
+    attack |= {"places": ["after"], "additions": ["track my parcel"]}
+    others = [attack | {"name": "tolerated", "limit": 0.1}, attack | {"name": "other", "expect": "same_route"}]
+    file, tolerant = (
+        CasesFile.model_validate({"texts": {"some": ("what a mess",)}, "capability": capabilities})
+        for capabilities in ([attack, *others], others)
+    )
+    asked = withstands(predictor(), file)
+    careful = BOLD_POLICY.model_copy(update={"thresholds": Thresholds()})
+    assert (asked(BOLD_POLICY), asked(careful)) == (False, True)
+    assert withstands(predictor(), tolerant)(BOLD_POLICY)
 
 
 def test_a_capability_in_which_nothing_was_asked_is_not_passed() -> None:

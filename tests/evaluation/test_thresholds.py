@@ -30,6 +30,23 @@ def test_the_policy_taken_is_the_last_step_that_passed() -> None:
     assert last.certified == (len(fitted.steps) == len(fitted.path))
 
 
+def test_the_policy_taken_is_the_boldest_certified_one_that_is_allowed() -> None:
+    free = fit_policy(DEVELOPMENT, CALIBRATION, EASY)
+    line = free.steps[len(free.steps) // 2].thresholds.simple
+    careful = fit_policy(DEVELOPMENT, CALIBRATION, EASY, allows=lambda policy: policy.thresholds.simple > line)
+    allowed = [step for step in free.steps if step.certified and step.thresholds.simple > line]
+    assert careful.policy.thresholds == allowed[-1].thresholds != free.policy.thresholds
+    assert careful.policy.certificates == certify(careful.policy, CALIBRATION) == allowed[-1].certificates
+    assert (careful.path, careful.steps) == (free.path, free.steps)
+
+
+def test_where_no_certified_policy_is_allowed_nothing_is_answered() -> None:
+    fitted = fit_policy(DEVELOPMENT, CALIBRATION, EASY, allows=lambda _: False)
+    assert not fitted.certified
+    assert fitted.policy.certificates == fitted.steps[0].certificates
+    assert not any(decision.closed_by_machine for decision in CALIBRATION.decide(fitted.policy))
+
+
 def test_the_certificates_are_those_of_the_policy_as_it_decides() -> None:
     fitted = fit_policy(DEVELOPMENT, CALIBRATION, EASY)
     assert fitted.policy.certificates == certify(fitted.policy, CALIBRATION)
