@@ -164,12 +164,14 @@ def _outlook(
     rows = np.flatnonzero(closings.closable & (closings.intent >= intent) & (closings.simple >= MIN_SIMPLE))
     closed = closings.simple[rows] >= rungs[:, None]
     totals = closed.sum(axis=1)
-    chance = likely.to_pass("wrong", (closed & closings.wrong[rows]).sum(axis=1), totals)
+    chances = [likely.to_pass("wrong", (closed & closings.wrong[rows]).sum(axis=1), totals)]
     for risk, route in LEAKS.items():
         is_route = development.is_route(route)
         events = (closed & is_route[rows]).sum(axis=1)
-        chance = chance * likely.to_pass(risk, events, np.array([is_route.sum()]))
-    return _Outlook(chance=chance, closed=totals)
+        chances.append(likely.to_pass(risk, events, np.array([is_route.sum()])))
+    # A risk without a chance anywhere tells no step from another; the test itself may have more posts than expected.
+    telling = [chance for chance in chances if chance.any()]
+    return _Outlook(chance=np.prod(telling or [np.zeros(len(rungs))], axis=0), closed=totals)
 
 
 def _other_need_share(closings: Closings, intent: float) -> float:

@@ -100,6 +100,16 @@ def test_too_few_sensitive_posts_prove_nothing_and_the_missing_ones_are_counted(
     assert leak.more_labels_needed == 59
 
 
+def test_a_risk_that_development_holds_for_hopeless_does_not_choose_where_the_path_starts() -> None:
+    """As many sensitive posts as development has prove nothing of 0.5 %; the calibration split may have more."""
+    strict = EASY.model_copy(update={"budget": EASY.budget.model_copy(update={"leak_sensitive": 0.005})})
+    sensitive = int(DEVELOPMENT.is_route("sensitive").sum())
+    assert 0.995**sensitive > 0.05
+    path = choose_path(DEVELOPMENT, len(DEVELOPMENT), strict)
+    free = strict.model_copy(update={"budget": strict.budget.model_copy(update={"leak_sensitive": 0.999})})
+    assert path == choose_path(DEVELOPMENT, len(DEVELOPMENT), free)
+
+
 def test_without_a_single_influencer_post_nothing_is_answered() -> None:
     rows = np.flatnonzero(~CALIBRATION.is_route("influencer"))
     fitted = fit_policy(DEVELOPMENT, CALIBRATION.take(rows), EASY)
