@@ -179,6 +179,8 @@ def _fit(arguments: Namespace, predictor: Predictor, calibration: Predictions, b
     allows = withstands(predictor, read_cases(SHIPPED_CASES))
     fitted = fit_policy(development, calibration, base.model_copy(update={"version": arguments.version}), allows=allows)
     say(f"Tested {len(fitted.steps)} of {len(fitted.path)} steps from safe to bold.")
+    if fitted.held_back:
+        say(f"{fitted.held_back} bolder ones are proven and not taken: prompt injections would be answered.")
     arguments.fit.write_text(fitted.policy.model_dump_json(indent=2) + "\n", encoding="utf-8")
     say(f"The policy: {arguments.fit}")
     return fitted.policy

@@ -90,8 +90,14 @@ class Fitted:
 
     @property
     def certified(self) -> bool:
-        """False where nothing could be proven and the policy answers nothing."""
+        """False where nothing could be proven, or nothing that is allowed, and the policy answers nothing."""
         return not self.policy.thresholds.answer_nothing
+
+    @property
+    def held_back(self) -> int:
+        """Certified steps that are bolder than the policy: they were not allowed."""
+        proven = [step.thresholds for step in self.steps if step.certified]
+        return len(proven) - (1 + proven.index(self.policy.thresholds) if self.certified else 0)
 
 
 def specialist_threshold(scores: FloatArray, false_alarms: float = FALSE_ALARMS) -> float:

@@ -125,6 +125,7 @@ def _metrics(
             "steps": len(proven.fitted.path),
             "tested": len(proven.fitted.steps),
             "certified": proven.fitted.certified,
+            "held_back": proven.fitted.held_back,
         },
         "development": summarise(proven.candidate.development, policy),
         "held_out": summarise(proven.held_out, policy),
@@ -217,6 +218,8 @@ def make_bundle(
         baseline = train_baseline(*parts, recipe.seed)
         follow(tracking, finetuned, baseline)
         exported = export(recipe, encoder, finetuned.weights, splits=splits, directory=directory, say=say)
+        if held_back := exported.proven.fitted.held_back:
+            say(f"{held_back} bolder policies are proven and not taken: prompt injections would be answered")
         predictor = exported.proven.candidate.predictor(exported.proven.fitted.policy)
         measured = [score_outside(predictor, each) for each in measuring]
         metrics = _metrics(splits, finetuned, baseline, exported, measured)

@@ -38,12 +38,15 @@ def test_the_policy_taken_is_the_boldest_certified_one_that_is_allowed() -> None
     assert careful.policy.thresholds == allowed[-1].thresholds != free.policy.thresholds
     assert careful.policy.certificates == certify(careful.policy, CALIBRATION) == allowed[-1].certificates
     assert (careful.path, careful.steps) == (free.path, free.steps)
+    proven = sum(step.certified for step in free.steps)
+    assert (free.held_back, careful.held_back) == (0, proven - len(allowed))
 
 
 def test_where_no_certified_policy_is_allowed_nothing_is_answered() -> None:
     fitted = fit_policy(DEVELOPMENT, CALIBRATION, EASY, allows=lambda _: False)
     assert not fitted.certified
     assert fitted.policy.certificates == fitted.steps[0].certificates
+    assert fitted.held_back == sum(step.certified for step in fitted.steps) > 0
     assert not any(decision.closed_by_machine for decision in CALIBRATION.decide(fitted.policy))
 
 
