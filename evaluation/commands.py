@@ -14,10 +14,9 @@ from data.progress import Say, progress_bar
 from data.sources import read_labelled, read_posts
 from data.splits import PARTS, load_splits
 from data.taxonomy import Taxonomy
-from evaluation.behaviour.capabilities import SHIPPED_CASES, read_cases
+from evaluation.behaviour.capabilities import read_cases
 from evaluation.behaviour.suite import as_text as behaviour_text
 from evaluation.behaviour.suite import run_suite
-from evaluation.behaviour.withstanding import withstands
 from evaluation.certificates import all_certified, certify, explain
 from evaluation.predictions import Predictions, predict_posts
 from evaluation.report.page import Origin, write_report
@@ -176,11 +175,8 @@ def _budget(arguments: Namespace, policy: Policy) -> RiskBudget:
 
 def _fit(arguments: Namespace, predictor: Predictor, calibration: Predictions, base: Policy, say: Say) -> Policy:
     development = predict_posts(predictor, read_part(arguments, "development", predictor.bundle.taxonomy, say))
-    allows = withstands(predictor, read_cases(SHIPPED_CASES))
-    fitted = fit_policy(development, calibration, base.model_copy(update={"version": arguments.version}), allows=allows)
+    fitted = fit_policy(development, calibration, base.model_copy(update={"version": arguments.version}))
     say(f"Tested {len(fitted.steps)} of {len(fitted.path)} steps from safe to bold.")
-    if fitted.held_back:
-        say(f"{fitted.held_back} bolder ones are proven and not taken: prompt injections would be answered.")
     arguments.fit.write_text(fitted.policy.model_dump_json(indent=2) + "\n", encoding="utf-8")
     say(f"The policy: {arguments.fit}")
     return fitted.policy

@@ -170,14 +170,14 @@ def _outlook(
     rows = np.flatnonzero(closings.closable & (closings.intent >= intent) & (closings.simple >= MIN_SIMPLE))
     closed = closings.simple[rows] >= rungs[:, None]
     totals = closed.sum(axis=1)
-    chances = [likely.to_pass("wrong", (closed & closings.wrong[rows]).sum(axis=1), totals)]
+    chance = likely.to_pass("wrong", (closed & closings.wrong[rows]).sum(axis=1), totals)
     for risk, route in LEAKS.items():
         is_route = development.is_route(route)
         events = (closed & is_route[rows]).sum(axis=1)
-        chances.append(likely.to_pass(risk, events, np.array([is_route.sum()])))
-    # A risk without a chance anywhere tells no step from another; the test itself may have more posts than expected.
-    telling = [chance for chance in chances if chance.any()]
-    return _Outlook(chance=np.prod(telling or [np.zeros(len(rungs))], axis=0), closed=totals)
+        passes = likely.to_pass(risk, events, np.array([is_route.sum()]))
+        # So few posts that not even none closed would prove it tell no step from another; the test may have more.
+        chance = chance * passes if passes.any() else chance
+    return _Outlook(chance=chance, closed=totals)
 
 
 def _other_need_share(closings: Closings, intent: float) -> float:
@@ -263,7 +263,8 @@ def check_apart(development: Predictions, calibration: Predictions) -> None:
         )
 
 
-def _allows_all(_: Policy) -> bool:
+def allow_all(_: Policy) -> bool:
+    """True: nothing is asked of a policy but its proof."""
     return True
 
 
@@ -272,7 +273,7 @@ def fit_policy(
     calibration: Predictions,
     base: Policy,
     *,
-    allows: Callable[[Policy], bool] = _allows_all,
+    allows: Callable[[Policy], bool] = allow_all,
 ) -> Fitted:
     """The boldest policy on the path that is allowed and whose risks are all within `base.budget`, proven on the
     calibration split.

@@ -15,7 +15,7 @@ from evaluation.behaviour.capabilities import SHIPPED_CASES, read_cases
 from evaluation.behaviour.withstanding import withstands
 from evaluation.predictions import Predictions, join, predict_posts
 from evaluation.temperature import fit_temperature
-from evaluation.thresholds import Fitted, fit_policy
+from evaluation.thresholds import Fitted, allow_all, fit_policy
 from models.bundle import Bundle, Encoder, Manifest
 from models.calibration import Calibration
 from models.classifier import Classifier, Logits
@@ -91,11 +91,11 @@ def measure_candidate(
     return Candidate(graph, bundle, classifier, guards, development)
 
 
-def prove(candidate: Candidate, splits: Splits) -> Proven:
+def prove(candidate: Candidate, splits: Splits, *, withstand_injections: bool) -> Proven:
     """The chosen candidate proven on the calibration split. Once for a run: choosing by what is proven proves less.
 
-    Its policy is the boldest proven one under which nobody talks the machine into closing a post: the gate would refuse
-    a bolder one (`evaluation/behaviour/cases.toml`).
+    To `withstand_injections` its policy is the boldest proven one under which nobody talks the machine into closing a
+    post: the gate would refuse a bolder one (`evaluation/behaviour/cases.toml`).
 
     The temperature split joins development in choosing the path: it gave two numbers to the model and no more, and
     a path chosen on 700 posts alone is chosen by luck.
@@ -104,5 +104,5 @@ def prove(candidate: Candidate, splits: Splits) -> Proven:
     predictor = candidate.predictor(policy)
     choosing = join(candidate.development, predict_posts(predictor, splits.part("temperature")))
     held_out = predict_posts(predictor, splits.part("calibration"))
-    allows = withstands(predictor, read_cases(SHIPPED_CASES))
+    allows = withstands(predictor, read_cases(SHIPPED_CASES)) if withstand_injections else allow_all
     return Proven(candidate, held_out, fit_policy(choosing, held_out, policy, allows=allows))

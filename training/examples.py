@@ -239,7 +239,8 @@ def training_reading(example: Example, settings: FinetuneRecipe, draw: random.Ra
     if example.stranger and drawn < settings.author_dropout + settings.author_swap:
         pair = example.anonymous if drawn < settings.author_dropout else example.stranger
         said = example.said[1] if example.said else None
-    if example.aside and draw.random() < settings.asides:
+    # Drawn only where it is asked for: a run without asides stays what it was before there were any.
+    if settings.asides and example.aside and draw.random() < settings.asides:
         places = (example.aside, pair.text) if draw.random() < 0.5 else (pair.text, example.aside)
         pair = Rendered(text=" ".join(places), context=pair.context)
     if draw.random() < settings.noise:

@@ -79,6 +79,7 @@ def export(recipe: Recipe, encoder: Path, weights: Path, *, splits: Splits, dire
             f"{recipe.gates.max_fp32_difference:.1e}. Use the pinned versions (constraints.txt)."
         )
     guards = Guards(LanguageDetector())
+    prove_one = partial(prove, splits=splits, withstand_injections=recipe.withstand_injections)
     say("Measuring fp32")
     reference = measure_candidate(fp32, tokenizer, "fp32", recipe=recipe, splits=splits, guards=guards)
     refused: list[tuple[str, Comparison]] = []
@@ -88,10 +89,10 @@ def export(recipe: Recipe, encoder: Path, weights: Path, *, splits: Splits, dire
         candidate = measure_candidate(int8, tokenizer, "int8", recipe=recipe, splits=splits, guards=guards)
         comparison = compare(reference, candidate, recipe.gates, calibration_posts=len(splits.part("calibration")))
         if comparison.passed:
-            return Exported(prove(candidate, splits), comparison, excluded, off, tuple(refused))
+            return Exported(prove_one(candidate), comparison, excluded, off, tuple(refused))
         say("Refused: " + "; ".join(comparison.failures))
         refused.append((excluded, comparison))
-    return Exported(prove(reference, splits), None, None, off, tuple(refused))
+    return Exported(prove_one(reference), None, None, off, tuple(refused))
 
 
 def _export_figures(exported: Exported) -> dict[str, Any]:

@@ -149,6 +149,9 @@ class Recipe(_Value):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
     precision: Precision = "int8"
+    withstand_injections: bool = True
+    """Of the proven policies the boldest under which no prompt injection of the behaviour suite (English) is answered;
+    else the boldest."""
     data: DataRecipe = DataRecipe()
     encoder: EncoderRecipe
     reading: Reading = Reading()

@@ -56,6 +56,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory, encoder: Path, splits: Spli
     return Recipe(
         name="tiny",
         seed=3,
+        withstand_injections=False,  # a network of a few posts is talked into anything
         data=DataRecipe(posts=str(directory / "posts.jsonl"), splits=str(directory / "splits.json")),
         encoder=EncoderRecipe(name="tiny", sha256=sha256_of(encoder / "model.safetensors"), directory=str(encoder)),
         reading=READING,

@@ -79,6 +79,21 @@ def test_the_first_graph_that_passes_is_taken_with_what_it_leaves_out(
     assert exported.comparison == asked[1]
 
 
+def test_a_network_that_is_talked_into_answers_answers_nothing_unless_the_recipe_puts_up_with_it(
+    recipe: Recipe, encoder: Path, finetuned: Finetuned, splits: Splits, tmp_path: Path
+) -> None:
+    exact = recipe.model_copy(update={"precision": "fp32"})
+    firm = exact.model_copy(update={"withstand_injections": True})
+    lax, strict = (
+        export(each, encoder, finetuned.weights, splits=splits, directory=tmp_path, say=lambda _: None).proven.fitted
+        for each in (exact, firm)
+    )
+    assert (lax.certified, lax.held_back) == (True, 0)
+    assert strict.steps == lax.steps
+    assert strict.policy.thresholds.answer_nothing
+    assert strict.held_back == sum(step.certified for step in strict.steps)
+
+
 def test_a_recipe_for_fp32_is_never_quantised(
     recipe: Recipe, encoder: Path, finetuned: Finetuned, splits: Splits, tmp_path: Path
 ) -> None:
