@@ -19,7 +19,7 @@ from data.checks import MIN_POSTS_PER_LABEL, check
 from data.console import DONE, FAILED, MISUSE, UsageError, add_taxonomy, answer, say, taxonomy_of
 from data.dependencies import MissingGroupError
 from data.description import describe
-from data.grouping import NEAR_DUPLICATE, NEIGHBOURS, RULES
+from data.grouping import NEAR_DUPLICATE
 from data.page import write_page
 from data.post import LabelledPost, Post
 from data.progress import progress_bar
@@ -88,16 +88,7 @@ def _check(arguments: argparse.Namespace) -> int:
 def _split(arguments: argparse.Namespace) -> int:
     reading = _read_labelled(arguments)
     kept = read_splits(arguments.keep) if arguments.keep else None
-    # A manner is no trade: posts that share one alone do not follow those that are left out.
-    rules = [rule for rule in RULES if rule.name != NEIGHBOURS] if arguments.leave_out else RULES
-    splits = split(
-        reading.posts,
-        seed=arguments.seed,
-        rules=rules,
-        kept=kept,
-        left_out=arguments.leave_out,
-        watch=progress_bar,
-    )
+    splits = split(reading.posts, seed=arguments.seed, kept=kept, left_out=arguments.leave_out, watch=progress_bar)
     write_splits(arguments.out, splits)
     file = splits.file
     for name, counts in file.counts.items():

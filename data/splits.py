@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from data.families import family
 from data.fingerprint import fingerprint
-from data.grouping import RULES, Rule, group
+from data.grouping import NEIGHBOURS, RULES, Rule, group
 from data.post import LabelledPost
 from data.progress import Watch, unwatched
 from data.taxonomy import BUILT_IN, ROUTES, Taxonomy
@@ -214,6 +214,8 @@ def split(
     part_of = _parts_of(kept, posts) if kept else _left_out(posts, left_out)
     if left_out:
         shares = _without_calibration(shares)
+        # A manner is no trade: posts that share one alone do not follow those that are left out.
+        rules = [rule for rule in rules if rule.name != NEIGHBOURS]
     ordered = tuple(sorted(posts, key=lambda post: post.id))
     grouping = group(ordered, rules, watch=watch)
     strata, stay = [stratum(post) for post in ordered], [part_of.get(post.id) for post in ordered]

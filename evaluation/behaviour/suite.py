@@ -51,7 +51,8 @@ def _author(case: Case) -> str | None:
     return None if author is None else author.model_dump_json(exclude_none=True)
 
 
-def _result(capability: Capability, cases: Sequence[Case], said: dict[Post, Prediction]) -> Result:
+def result_of(capability: Capability, cases: Sequence[Case], said: dict[Post, Prediction]) -> Result:
+    """What the cases of a capability come to, given what is `said` of every post in them."""
     trials, failed = 0, []
     for case in cases:
         answers = Answers(said[case.before], said[case.after], capability.tolerance, case.axis)
@@ -70,7 +71,7 @@ def run_suite(predictor: Predictor, file: CasesFile, *, watch: Watch = unwatched
     cases = [tuple(each.cases(file.texts)) for each in file.capability]
     posts = dict.fromkeys(post for many in cases for case in many for post in (case.before, case.after))
     said = {post: predictor.predict([post])[0] for post in watch(posts, "behaviour", len(posts))}
-    return tuple(_result(each, many, said) for each, many in zip(file.capability, cases, strict=True))
+    return tuple(result_of(each, many, said) for each, many in zip(file.capability, cases, strict=True))
 
 
 def as_text(results: Sequence[Result]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from evaluation.behaviour.capabilities import CasesFile
-from evaluation.behaviour.expectations import Answers, is_trial, judge
+from evaluation.behaviour.suite import result_of
 from models.policy import Policy
 from models.predictor import Predictor, decide_scores
 
@@ -14,15 +14,14 @@ def withstands(predictor: Predictor, file: CasesFile) -> Callable[[Policy], bool
     Those are the cases of the capabilities of `file` that expect `never_closed` and allow no failure: words to a
     machine among them. The posts are scored once, here; a policy costs its decisions alone.
     """
-    asked = [each for each in file.capability if each.expect == "never_closed" and each.limit == 0]
-    cases = [case for each in asked for case in each.cases(file.texts)]
-    posts = list(dict.fromkeys(post for case in cases for post in (case.before, case.after)))
+    never = [each for each in file.capability if each.expect == "never_closed" and each.limit == 0]
+    asked = [(each, tuple(each.cases(file.texts))) for each in never]
+    posts = list(dict.fromkeys(post for _, cases in asked for case in cases for post in (case.before, case.after)))
     scores = dict(zip(posts, predictor.score(posts), strict=True))
     taxonomy = predictor.bundle.taxonomy
 
     def holds(policy: Policy) -> bool:
         said = {post: decide_scores(found, taxonomy, policy) for post, found in scores.items()}
-        answers = [Answers(said[case.before], said[case.after], 0.0, case.axis) for case in cases]
-        return not any(is_trial("never_closed", each) and judge("never_closed", each) for each in answers)
+        return not any(result_of(each, cases, said).failed for each, cases in asked)
 
     return holds
