@@ -87,8 +87,17 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _split(arguments: argparse.Namespace) -> int:
     reading = _read_labelled(arguments)
+    if arguments.withdraw and not arguments.keep:
+        raise UsageError("--withdraw says which posts of --keep are gone. Give the earlier splits by --keep too.")
     kept = read_splits(arguments.keep) if arguments.keep else None
-    splits = split(reading.posts, seed=arguments.seed, kept=kept, left_out=arguments.leave_out, watch=progress_bar)
+    splits = split(
+        reading.posts,
+        seed=arguments.seed,
+        kept=kept,
+        withdrawn=arguments.withdraw,
+        left_out=arguments.leave_out,
+        watch=progress_bar,
+    )
     write_splits(arguments.out, splits)
     file = splits.file
     for name, counts in file.counts.items():
@@ -181,6 +190,7 @@ def _parser() -> argparse.ArgumentParser:
         "part labelled posts into train, development, temperature and calibration",
         "split my-posts.jsonl --out my-splits.json\n"
         "  python -m data split my-posts.jsonl more.jsonl --keep my-splits.json --out grown.json\n"
+        "  python -m data split my-posts.jsonl --keep my-splits.json --withdraw p-0815 --out without.json\n"
         "  python -m data split my-posts.jsonl --leave-out bank --leave-out insurance --out no-money.json",
     )
     splitting.add_argument("--out", type=Path, required=True, metavar="OUT", help="the file of splits to write")
@@ -195,6 +205,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="INDUSTRY",
         help="its posts are the calibration part, all others the rest: what is proven is proven in a trade that the "
         "model never saw (repeatable)",
+    )
+    splitting.add_argument(
+        "--withdraw",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="a post of --keep that is gone for good, as when its author asks for that (repeatable)",
     )
     splitting.add_argument("--seed", type=int, default=DEFAULT_SEED, metavar="N", help="default: %(default)s")
     describing = verb("describe", _describe, "count posts by label, platform, language, length", "describe data/corpus")

@@ -158,15 +158,24 @@ def _check(posts: Sequence[LabelledPost], shares: Mapping[PartName, float]) -> N
         raise SplitsError("The posts cannot be split: there are none. At least one is needed. Check the files given.")
 
 
-def _parts_of(kept: SplitsFile, posts: Sequence[LabelledPost]) -> dict[str, PartName]:
-    """The part of each post by its id."""
+def _parts_of(kept: SplitsFile, posts: Sequence[LabelledPost], withdrawn: Collection[str] = ()) -> dict[str, PartName]:
+    """The part of each post by its id, but for those that were withdrawn."""
     part_of = {post_id: part for part, groups in kept.parts.items() for members in groups for post_id in members}
-    missing = sorted(part_of.keys() - {post.id for post in posts})
+    given = {post.id for post in posts}
+    wrong = sorted(each for each in withdrawn if each not in part_of or each in given)
+    if wrong:
+        problem = "is still among the posts given" if wrong[0] in given else "is not in the earlier splits"
+        raise SplitsError(
+            f"Post {wrong[0]!r} cannot be withdrawn: it {problem}. Wanted the id of a post of the earlier splits that "
+            "is gone from the files. Correct the id, or the files."
+        )
+    part_of = {post_id: part for post_id, part in part_of.items() if post_id not in withdrawn}
+    missing = sorted(part_of.keys() - given)
     if missing:
         raise SplitsError(
             f"The earlier splits cannot be kept: {len(missing)} of their {len(part_of)} posts are not among those "
             f"given, such as {missing[0]!r}. Wanted all of them, and new ones. Give the files that they were made "
-            "from too, or split anew."
+            "from too, name each post that is gone for good by --withdraw, or split anew."
         )
     return part_of
 
@@ -196,22 +205,25 @@ def split(
     rules: Sequence[Rule] = RULES,
     stratum: Callable[[LabelledPost], str] = stratum,
     kept: SplitsFile | None = None,
+    withdrawn: Collection[str] = (),
     left_out: Collection[str] = (),
     watch: Watch = unwatched,
 ) -> Splits:
     """The parts of `posts`: grouped by `rules` and near duplicates, balanced by `stratum`, fixed by `seed`.
 
     The order of `posts` does not matter. Posts that `kept` names stay in the part that they had there, so that a set
-    that grows never calibrates on what a model was trained on; new ones join those that they belong to. Where
+    that grows never calibrates on what a model was trained on; new ones join those that they belong to. Those that are
+    `withdrawn`, by id, were in `kept` and are gone, as when somebody asks that a post be deleted. Where
     industries are `left_out`, in place of `kept`, their posts and what belongs to them are the calibration part and
     all others are the rest, so that a bundle is proven in a trade that it never saw.
 
     Raises:
         SplitsError: when there are no posts, an id stands twice, the shares are not shares, a post that `kept`
-            names is missing, or no post has an industry that is `left_out`.
+            names is missing, one is `withdrawn` that `kept` does not name or that is given, or no post has an
+            industry that is `left_out`.
     """
     _check(posts, shares)
-    part_of = _parts_of(kept, posts) if kept else _left_out(posts, left_out)
+    part_of = _parts_of(kept, posts, withdrawn) if kept else _left_out(posts, left_out)
     if left_out:
         shares = _without_calibration(shares)
         # A manner is no trade: posts that share one alone do not follow those that are left out.

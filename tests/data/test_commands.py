@@ -159,6 +159,20 @@ def test_a_trade_that_is_left_out_proves_a_model_that_never_saw_it(
     assert (code, "no post has them: bnak" in told) == (2, True)
 
 
+def test_a_post_that_is_gone_is_withdrawn_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, out, without = tmp_path / "posts.jsonl", tmp_path / "splits.json", tmp_path / "without.json"
+    posts = [labelled(f"p{n}", f"question number {n} about something") for n in range(9)]
+    write_labelled(file, posts)
+    assert run(capsys, "split", file, "--out", out)[0] == 0
+    write_labelled(file, posts[1:])
+    code, _, told = run(capsys, "split", file, "--keep", out, "--out", without)
+    assert (code, "such as 'p0'" in told, "--withdraw" in told) == (2, True, True)
+    code, answers, _ = run(capsys, "split", file, "--keep", out, "--withdraw", "p0", "--out", without)
+    assert (code, answers[-1]["posts"]) == (0, 8)
+    code, _, told = run(capsys, "split", file, "--withdraw", "p0", "--out", without)
+    assert (code, "Give the earlier splits by --keep too" in told) == (2, True)
+
+
 def test_a_split_stops_at_bad_rows_unless_it_is_told_to_keep_going(
     bad_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

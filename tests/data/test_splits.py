@@ -219,6 +219,23 @@ def test_earlier_splits_of_posts_that_are_gone_are_refused() -> None:
         split(posts[:-1], kept=split(posts).file)
 
 
+def test_a_post_that_was_withdrawn_is_left_out_and_moves_no_other() -> None:
+    posts = spread(40)
+    before = split(posts)
+    after = split(posts[:-1], kept=before.file, withdrawn=["p0039"])
+    for name in PARTS:
+        assert {post.id for post in after.part(name)} == {post.id for post in before.part(name)} - {"p0039"}
+
+
+@pytest.mark.parametrize(
+    ("withdrawn", "problem"), [("p0000", "is still among the posts given"), ("q1", "is not in the earlier splits")]
+)
+def test_what_cannot_have_been_withdrawn_is_refused(withdrawn: str, problem: str) -> None:
+    posts = spread(40)
+    with pytest.raises(SplitsError, match=f"Post '{withdrawn}' cannot be withdrawn: it {problem}"):
+        split(posts, kept=split(posts).file, withdrawn=[withdrawn])
+
+
 def test_industries_that_are_left_out_and_what_belongs_to_them_are_the_calibration_part_alone() -> None:
     posts = [
         post.model_copy(update={"industry": ("bank", "insurance", "travel", None)[n // 4 % 4]})
