@@ -89,14 +89,17 @@ class Batch:
         )
 
 
-def split_batch(batch: Batch, tokens: int) -> list[Batch]:
-    """The batch in pieces of at most so many tokens, padding among them, or of one post; each with its own share."""
-    posts, length = batch.input_ids.shape
-    at_once = max(1, tokens // length)
+def split_batch(batch: Batch, tokens: int, readings: int = 1) -> list[Batch]:
+    """The batch in pieces of at most so many tokens a reading, or of one post; each with its own share.
+
+    Padding counts. The `readings` of a post stand one after the other in a batch and stay together.
+    """
+    rows, length = batch.input_ids.shape
+    at_once = max(1, tokens // length) * readings
     pieces = []
-    for start in range(0, posts, at_once):
-        rows = slice(start, min(start + at_once, posts))
-        pieces.append(replace(batch.take(rows), share=batch.share * (rows.stop - rows.start) / posts))
+    for start in range(0, rows, at_once):
+        piece = slice(start, min(start + at_once, rows))
+        pieces.append(replace(batch.take(piece), share=batch.share * (piece.stop - piece.start) / rows))
     return pieces
 
 

@@ -23,7 +23,7 @@ from training.errors import DivergedError, WorkLostError
 from training.examples import Batch, Encoder, Example, order_batches, split_batch, training_reading
 from training.history import Epoch, write_history
 from training.network import Network
-from training.objectives import Objective, r_drop_loss, twice
+from training.objectives import Objective, r_drop_loss
 from training.ranks import ALONE, Ranks
 from training.recipe import FinetuneRecipe
 
@@ -137,11 +137,15 @@ class Run:
             for places in order[self.progress.step - epoch * self.steps_per_epoch :]:
                 draw = random.Random(f"{self.seed}/{self.progress.step}/pairs")
                 chosen = [self.examples[place] for place in places]
-                readings = [training_reading(each, self.settings, draw) for each in chosen]
+                readings = [
+                    [training_reading(each, self.settings, draw) for _ in range(self.settings.readings)]
+                    for each in chosen
+                ]
                 mine, share = self.ranks.share(list(zip(readings, chosen, strict=True)))
-                labels = [(each.route, each.intent) for _, each in mine]
-                said = [of_teachers for (_, of_teachers), _ in mine if of_teachers]
-                yield replace(self.encoder.batch([pair for (pair, _), _ in mine], labels, said), share=share)
+                read = [(pair, of_teachers, each) for of_post, each in mine for pair, of_teachers in of_post]
+                labels = [(each.route, each.intent) for _, _, each in read]
+                said = [of_teachers for _, of_teachers, _ in read if of_teachers]
+                yield replace(self.encoder.batch([pair for pair, _, _ in read], labels, said), share=share)
 
     def train_on(self, batch: Batch) -> None:
         """Nothing; one step was taken."""
@@ -149,7 +153,8 @@ class Run:
         torch.manual_seed((self.seed * _SEED_STRIDE + self.progress.step + own) % _SEEDS)
         self.network.train()
         self.optimizer.zero_grad(set_to_none=True)
-        told = torch.stack([self._learn_from(piece) for piece in split_batch(batch, _TOKENS_AT_ONCE)]).sum()
+        pieces = split_batch(batch, _TOKENS_AT_ONCE, self.settings.readings)
+        told = torch.stack([self._learn_from(piece) for piece in pieces]).sum()
         self.ranks.add_up([told, *(each.grad for each in self.network.parameters() if each.grad is not None)])
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_norm)
         self.optimizer.step()
@@ -160,7 +165,6 @@ class Run:
 
     def _learn_from(self, piece: Batch) -> Tensor:
         """What a piece of a batch lost, by its share; its gradient is added to what the pieces before it left."""
-        piece = twice(piece) if self.settings.r_drop else piece
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.settings.bf16):
             route, intent = self.network(piece.input_ids, piece.attention_mask, piece.token_type_ids)
         loss = self.objective(route.float(), intent.float(), piece) * piece.share

@@ -108,23 +108,19 @@ def distillation_loss(
     return loss
 
 
-def twice(batch: Batch) -> Batch:
-    """The batch with every post in it twice, `[2n, t]`: first all of them, then all of them again."""
-    return batch.take(torch.arange(len(batch.routes)).repeat(2))
-
-
 def disagreement(logits: Tensor) -> Tensor:
-    """How far the two readings in `twice` a batch, `[2n, k]`, are from each other, in nats a post.
+    """How far the two readings of each post, one after the other in `[2n, k]`, are from each other, in nats a post.
 
     The mean of both divergences (R-Drop: Wu et al. 2021, arXiv 2106.14448, equation 2).
     """
-    one, other = nn.functional.log_softmax(logits, dim=1).chunk(2)
+    said = nn.functional.log_softmax(logits, dim=1)
+    one, other = said[0::2], said[1::2]
     there = nn.functional.kl_div(one, other, reduction="batchmean", log_target=True)
     return (there + nn.functional.kl_div(other, one, reduction="batchmean", log_target=True)) / 2
 
 
 def r_drop_loss(of_once: Objective, settings: FinetuneRecipe) -> Objective:
-    """`of_once` over both readings of `twice` a batch, and with the weight of the recipe how far they disagree."""
+    """`of_once` over both readings of every post, and with the weight of the recipe how far they disagree."""
 
     def loss(route: Tensor, intent: Tensor, batch: Batch) -> Tensor:
         apart = _of_heads(disagreement(route), disagreement(intent), settings)

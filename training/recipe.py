@@ -99,7 +99,13 @@ class FinetuneRecipe(_Value):
     class_weights: ClassWeights = "none"
     """What an error on a post of each route weighs: all the same, each route as much as any other, or as given."""
     r_drop: Annotated[float, Field(ge=0.0)] = 0.0
-    """What it weighs that two readings of a post under other dropout disagree (arXiv 2106.14448); 0 reads once."""
+    """What it weighs that two readings of a post disagree (arXiv 2106.14448); 0 reads once. Dropout is not all that
+    differs: roughening, aside and whose author it is are drawn for each, so that none of them may move what is said."""
+
+    @property
+    def readings(self) -> int:
+        """How often a step reads each of its posts."""
+        return 2 if self.r_drop else 1
 
     @property
     def trains_routes(self) -> bool:

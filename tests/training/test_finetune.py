@@ -11,14 +11,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
 from data.post import LabelledPost
 from data.splits import Splits
 from data.taxonomy import BUILT_IN
 from training.errors import DivergedError
-from training.finetune import BEST_FILE, CHECKPOINT_FILE, Member, save_atomically, warmup_then_linear
+from training.examples import Encoder, make_examples
+from training.finetune import BEST_FILE, CHECKPOINT_FILE, Member, Run, save_atomically, warmup_then_linear
 from training.members import Finetuned, average_weights, finetune
 from training.network import build_network
+from training.objectives import label_loss
 from training.recipe import Recipe
 
 Item = TypeVar("Item")
@@ -213,6 +216,28 @@ def test_a_batch_in_pieces_teaches_what_it_teaches_whole(
     monkeypatch.setattr("training.finetune._TOKENS_AT_ONCE", 1)
     apart = read_weights(finetune(short, encoder, *few, tmp_path / "apart").weights)
     assert distance(whole, apart) < 0.01 * distance(whole, start)
+
+
+@pytest.mark.parametrize(("r_drop", "times"), [(0.0, 1), (0.5, 2)])
+def test_r_drop_reads_every_post_of_a_batch_twice_each_drawn_anew(
+    recipe: Recipe, encoder: Path, few: tuple[list[LabelledPost], list[LabelledPost]], r_drop: float, times: int
+) -> None:
+    settings = with_settings(recipe, epochs=1, r_drop=r_drop, noise=0.5).finetune
+    examples = make_examples(few[0], BUILT_IN)
+    run = Run(
+        settings,
+        0,
+        build_network(encoder, len(BUILT_IN.names), dropout=0.0, seed=0),
+        encoder=Encoder(Tokenizer.from_file(str(encoder / "tokenizer.json")), 32),
+        examples=examples,
+        objective=label_loss(settings, examples),
+    )
+    batches = list(run.batches())
+    assert sum(len(batch.routes) for batch in batches) == times * POSTS
+    if times == 2:
+        assert all(torch.equal(batch.routes[0::2], batch.routes[1::2]) for batch in batches)
+        alike = torch.cat([(batch.input_ids[0::2] == batch.input_ids[1::2]).all(dim=1) for batch in batches])
+        assert 0 < int(alike.sum()) < POSTS
 
 
 def test_another_seed_ends_with_other_weights(

@@ -33,6 +33,15 @@ def test_the_pieces_of_a_batch_are_its_posts_in_order_and_share_what_it_had(
     assert all(each.share == pytest.approx(share * len(each.routes) / posts) for each in pieces)
 
 
+@given(posts=st.integers(1, 20), tokens=st.integers(1, 40), most=st.integers(1, 300))
+def test_both_readings_of_a_post_are_in_one_piece(posts: int, tokens: int, most: int) -> None:
+    whole = batch_of(2 * posts, tokens)
+    pieces = split_batch(whole, most, 2)
+    assert torch.equal(torch.cat([each.routes for each in pieces]), whole.routes)
+    assert all(len(each.routes) % 2 == 0 and int(each.routes[0]) % 2 == 0 for each in pieces)
+    assert all(each.input_ids.numel() <= 2 * most or len(each.routes) == 2 for each in pieces)
+
+
 def test_a_command_keeps_few_kernels_unless_somebody_set_how_many(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

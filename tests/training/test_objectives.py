@@ -13,7 +13,7 @@ from torch import Tensor
 from data.rendering import Rendered
 from data.taxonomy import ROUTES
 from training.examples import UNLABELLED, Batch, Example, Said
-from training.objectives import disagreement, distillation_loss, label_loss, mean_logits, route_weights, twice
+from training.objectives import disagreement, distillation_loss, label_loss, mean_logits, route_weights
 from training.recipe import ClassWeights, Recipe
 
 TEXT = Rendered(text="", context="")
@@ -89,7 +89,7 @@ def test_teachers_say_the_mean_of_their_softened_probabilities(said: list[Tensor
 
 @given(said=logits)
 def test_who_reads_a_post_twice_alike_does_not_disagree(said: Tensor) -> None:
-    assert float(disagreement(torch.cat([said, said]))) == pytest.approx(0, abs=1e-6)
+    assert float(disagreement(said.repeat_interleave(2, dim=0))) == pytest.approx(0, abs=1e-6)
 
 
 def test_the_disagreement_is_the_mean_of_both_divergences() -> None:
@@ -100,10 +100,11 @@ def test_the_disagreement_is_the_mean_of_both_divergences() -> None:
         assert float(disagreement(torch.cat(pair))) == pytest.approx((there + back) / 2, rel=1e-5)
 
 
-def test_twice_a_batch_has_its_posts_in_order_and_then_again() -> None:
-    both = twice(batch_of([2, 0, 1]))
-    assert both.routes.tolist() == [2, 0, 1, 2, 0, 1]
-    assert both.input_ids.squeeze(1).tolist() == [0, 1, 2, 0, 1, 2]
+def test_each_post_disagrees_with_itself_alone() -> None:
+    even, sure = torch.tensor([0.0, 0.0]), torch.tensor([math.log(3), 0.0])
+    assert float(disagreement(torch.stack([even, even, sure, sure]))) == pytest.approx(0, abs=1e-6)
+    apart = float(disagreement(torch.stack([even, sure])))
+    assert float(disagreement(torch.stack([even, sure, sure, sure]))) == pytest.approx(apart / 2, rel=1e-5)
 
 
 def test_a_student_that_says_what_its_teachers_say_together_is_left_with_the_labels(recipe: Recipe) -> None:
