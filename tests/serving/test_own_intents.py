@@ -24,7 +24,7 @@ from tests.data.own_taxonomy import OWN
 from tests.fakes import BOLD_POLICY
 from tests.models.tiny_bundle import write_tiny_bundle
 from tests.models.tiny_model import Meaning
-from tests.serving.clients import PATIENT_MS, WAIT_S, service_of
+from tests.serving.clients import PATIENT_MS, WAIT_S, read_rules, service_of
 from tests.serving.journals import address_of
 
 KEY = "sbx_of-the-operator"
@@ -74,6 +74,7 @@ def client(settings: Settings, guards: Guards) -> Iterator[TestClient]:
     with TestClient(app, headers={"X-API-Key": KEY}) as client:
         assert service_of(client).settled.wait(WAIT_S)
         assert service_of(client).failure == ""
+        read_rules(client)
         yield client
 
 
