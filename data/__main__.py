@@ -87,8 +87,6 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _split(arguments: argparse.Namespace) -> int:
     reading = _read_labelled(arguments)
-    if arguments.withdraw and not arguments.keep:
-        raise UsageError("--withdraw says which posts of --keep are gone. Give the earlier splits by --keep too.")
     kept = read_splits(arguments.keep) if arguments.keep else None
     splits = split(
         reading.posts,

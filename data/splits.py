@@ -158,7 +158,7 @@ def _check(posts: Sequence[LabelledPost], shares: Mapping[PartName, float]) -> N
         raise SplitsError("The posts cannot be split: there are none. At least one is needed. Check the files given.")
 
 
-def _parts_of(kept: SplitsFile, posts: Sequence[LabelledPost], withdrawn: Collection[str] = ()) -> dict[str, PartName]:
+def _parts_of(kept: SplitsFile, posts: Sequence[LabelledPost], withdrawn: Collection[str]) -> dict[str, PartName]:
     """The part of each post by its id, but for those that were withdrawn."""
     part_of = {post_id: part for part, groups in kept.parts.items() for members in groups for post_id in members}
     given = {post.id for post in posts}
@@ -219,10 +219,12 @@ def split(
 
     Raises:
         SplitsError: when there are no posts, an id stands twice, the shares are not shares, a post that `kept`
-            names is missing, one is `withdrawn` that `kept` does not name or that is given, or no post has an
-            industry that is `left_out`.
+            names is missing, one is `withdrawn` that is given or that no `kept` names, or no post has an industry
+            that is `left_out`.
     """
     _check(posts, shares)
+    if withdrawn and not kept:
+        raise SplitsError("--withdraw says which posts of --keep are gone. Give the earlier splits by --keep too.")
     part_of = _parts_of(kept, posts, withdrawn) if kept else _left_out(posts, left_out)
     if left_out:
         shares = _without_calibration(shares)

@@ -89,7 +89,7 @@ class Batch:
         )
 
 
-def split_batch(batch: Batch, tokens: int, readings: int = 1) -> list[Batch]:
+def split_batch(batch: Batch, tokens: int, readings: int) -> list[Batch]:
     """The batch in pieces of at most so many tokens a reading, or of one post; each with its own share.
 
     Padding counts. The `readings` of a post stand one after the other in a batch and stay together.

@@ -1,4 +1,4 @@
-"""What training makes small: the error on the labels, the distance to teachers, and to oneself under other dropout.
+"""What training makes small: the error on the labels, the distance to teachers, and to oneself in another reading.
 
 Every objective is a mean over the posts of a batch of something that depends on one post alone, so that it does not
 matter which posts are in a batch together.

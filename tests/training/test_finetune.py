@@ -11,13 +11,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
 
 from data.post import LabelledPost
 from data.splits import Splits
 from data.taxonomy import BUILT_IN
+from training.encoder import read_encoder
 from training.errors import DivergedError
-from training.examples import Encoder, make_examples
+from training.examples import make_examples
 from training.finetune import BEST_FILE, CHECKPOINT_FILE, Member, Run, save_atomically, warmup_then_linear
 from training.members import Finetuned, average_weights, finetune
 from training.network import build_network
@@ -228,7 +228,7 @@ def test_r_drop_reads_every_post_of_a_batch_twice_each_drawn_anew(
         settings,
         0,
         build_network(encoder, len(BUILT_IN.names), dropout=0.0, seed=0),
-        encoder=Encoder(Tokenizer.from_file(str(encoder / "tokenizer.json")), 32),
+        encoder=read_encoder(recipe.reading, encoder),
         examples=examples,
         objective=label_loss(settings, examples),
     )

@@ -20,26 +20,25 @@ def batch_of(posts: int, tokens: int, share: float = 1.0) -> Batch:
     return Batch(ids, ids + 1, ids + 2, routes=labels, intents=labels + 1, share=share)
 
 
-@given(posts=st.integers(1, 20), tokens=st.integers(1, 40), most=st.integers(1, 300), share=st.floats(0.01, 1.0))
-def test_the_pieces_of_a_batch_are_its_posts_in_order_and_share_what_it_had(
-    posts: int, tokens: int, most: int, share: float
+@given(
+    posts=st.integers(1, 20),
+    tokens=st.integers(1, 40),
+    most=st.integers(1, 300),
+    readings=st.sampled_from([1, 2]),
+    share=st.floats(0.01, 1.0),
+)
+def test_the_pieces_of_a_batch_are_its_posts_in_order_with_all_their_readings_and_share_what_it_had(
+    posts: int, tokens: int, most: int, readings: int, share: float
 ) -> None:
-    whole = batch_of(posts, tokens, share)
-    pieces = split_batch(whole, most)
+    rows = readings * posts
+    whole = batch_of(rows, tokens, share)
+    pieces = split_batch(whole, most, readings)
     for name in ("input_ids", "attention_mask", "token_type_ids", "routes", "intents"):
         assert torch.equal(torch.cat([getattr(each, name) for each in pieces]), getattr(whole, name))
-    assert all(each.input_ids.numel() <= most or len(each.routes) == 1 for each in pieces)
+    assert all(len(each.routes) % readings == 0 and int(each.routes[0]) % readings == 0 for each in pieces)
+    assert all(each.input_ids.numel() <= readings * most or len(each.routes) == readings for each in pieces)
     assert sum(each.share for each in pieces) == pytest.approx(share)
-    assert all(each.share == pytest.approx(share * len(each.routes) / posts) for each in pieces)
-
-
-@given(posts=st.integers(1, 20), tokens=st.integers(1, 40), most=st.integers(1, 300))
-def test_both_readings_of_a_post_are_in_one_piece(posts: int, tokens: int, most: int) -> None:
-    whole = batch_of(2 * posts, tokens)
-    pieces = split_batch(whole, most, 2)
-    assert torch.equal(torch.cat([each.routes for each in pieces]), whole.routes)
-    assert all(len(each.routes) % 2 == 0 and int(each.routes[0]) % 2 == 0 for each in pieces)
-    assert all(each.input_ids.numel() <= 2 * most or len(each.routes) == 2 for each in pieces)
+    assert all(each.share == pytest.approx(share * len(each.routes) / rows) for each in pieces)
 
 
 def test_a_command_keeps_few_kernels_unless_somebody_set_how_many(
