@@ -39,7 +39,7 @@ def table(heading: str) -> dict[str, list[str]]:
 
 def test_every_row_is_a_labelled_post_with_the_guides_fields_alone() -> None:
     reading = read_labelled(CORPUS)
-    assert (len(reading.posts), reading.rejects, reading.ignored_fields) == (29_476, (), ())
+    assert (len(reading.posts), reading.rejects, reading.ignored_fields) == (37_887, (), ())
     assert f"\n{len(reading.posts):,} public posts " in CARD
 
 
@@ -127,7 +127,7 @@ def test_the_posts_for_the_next_corpus_leave_every_post_of_this_one_in_its_part(
     known = {post.id for post in splits.posts}
     new = {post.id for post in both} - known
     waiting = Counter(family(post) for post in both if post.id in new)
-    assert waiting == {"q": 720, "s": 485, "b": 530, "n": 1493, "m": 8412}
+    assert waiting == {"q": 720, "s": 485, "b": 530, "n": 1493}
     for name in PARTS:
         assert {post.id for post in splits.part(name)} == {post.id for post in grown.part(name)} - new
         assert {post.route for post in grown.part(name)} == set(ROUTES)
@@ -147,8 +147,9 @@ def test_the_posts_of_the_unseen_trades_are_no_copies_of_what_models_are_trained
         "ski area": 209,
         "self-storage": 208,
         "tattoo studio": 210,
+        "riding school": 210,
     }
     assert {post.route for post in unseen} == set(ROUTES)
     texts = [render(post).text for post in (*unseen, *trained)]
     pairs = [pair for pair in near_duplicates(texts) if pair.first < len(unseen) <= pair.second]
-    assert {texts[pair.first] for pair in pairs} <= {"@user no.", "@user sent"}  # what anybody says
+    assert {texts[pair.first] for pair in pairs} <= {"@user no."}  # what anybody says
