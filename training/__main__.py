@@ -130,12 +130,20 @@ def _add_ask(verbs: _Verbs) -> None:
         "ask",
         "keep what the members of a run say of a recipe's posts, to teach with",
         "Ask the members of a run what they think of every post that the recipe trains on, with its author and\n"
-        "without, and keep the answers in a file. Named in `distillation.teacher`, that file teaches in their place.",
-        "  python -m training ask runs/teacher-0123456789 --recipe my-recipe.toml --out answers.npz\n",
+        "without, and keep the answers in a file. Named in `distillation.teacher`, that file teaches in their place.\n"
+        "What was cut off goes on when the same command is given again.",
+        "  python -m training ask runs/teacher-0123456789 --recipe my-recipe.toml --out answers.npz\n"
+        "  python -m training ask runs/teacher-0123456789 --recipe my-recipe.toml --keep answers.npz --out grown.npz\n",
     )
     ask.add_argument("run", type=Path, metavar="RUN", help="directory of the run whose members are asked")
     _add_recipe(ask)
     ask.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file of answers to write (.npz)")
+    ask.add_argument(
+        "--keep",
+        type=Path,
+        metavar="FILE",
+        help="answers that stand, whoever gave them: only other posts are asked about",
+    )
 
 
 def _add_distill(verbs: _Verbs) -> None:
@@ -288,8 +296,9 @@ def _ask(arguments: argparse.Namespace) -> dict[str, object]:
     with needs_group("train", "Asking teachers"):
         from training.answers import ask_run
         from training.recipe import read_recipe
-    posts = ask_run(read_recipe(arguments.recipe), arguments.run, arguments.out, watch=progress_bar)
-    return {"answers": str(arguments.out), "posts": posts}
+    recipe, out = read_recipe(arguments.recipe), arguments.out
+    asked = ask_run(recipe, arguments.run, out, keep=arguments.keep, watch=progress_bar)
+    return {"answers": str(out), **asdict(asked)}
 
 
 def _distill(arguments: argparse.Namespace) -> dict[str, object]:

@@ -6,13 +6,13 @@ a stranger's name, is taught what the teachers say of the text as it was written
 """
 
 import hashlib
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from data.output import whole_file
 from data.progress import Watch, unwatched
@@ -20,9 +20,9 @@ from data.rendering import Rendered
 from training.development import predict_logits
 from training.encoder import find_encoder, read_encoder
 from training.errors import RecipeError
-from training.examples import Example, Said
-from training.finetune import BEST_FILE
-from training.network import intents_of, load_network
+from training.examples import Encoder, Example, Said
+from training.finetune import BEST_FILE, CHECKPOINT_EVERY_S
+from training.network import Network, intents_of, load_network
 from training.objectives import mean_logits
 from training.recipe import DistillationRecipe, Recipe, read_recipe, recipe_toml
 
@@ -31,6 +31,9 @@ MEMBERS_WEIGHTS = f"member-*/{BEST_FILE}"
 RECIPE_FILE = "recipe.toml"
 """The resolved recipe of a run, beside its members: who learns from them must read as they do."""
 _CORRECT = "Correct distillation.teacher in the recipe."
+_KEEP = "Name a file that `python -m training ask` wrote: --keep FILE."
+_TEXTS_AT_A_TIME = 64
+"""How many are asked about between two moments at which what was said can be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +88,16 @@ def find_teachers(distillation: DistillationRecipe) -> tuple[Teacher, ...]:
     return tuple(Teacher(file, home, recipe) for file in files)
 
 
-def _ask(teacher: Teacher, pairs: Sequence[Rendered], intents: int, watch: Watch) -> tuple[Tensor, Tensor]:
-    """The route logits `[n, 4]` and the intent logits `[n, k]` of one teacher."""
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A teacher that can be asked."""
+
+    network: Network
+    encoder: Encoder
+    bf16: bool
+
+
+def _load(teacher: Teacher, intents: int) -> _Loaded:
     file, home = teacher.weights, teacher.encoder_directory
     theirs = intents_of(torch.load(file, weights_only=True, mmap=True))
     if theirs != intents:
@@ -101,16 +112,68 @@ def _ask(teacher: Teacher, pairs: Sequence[Rendered], intents: int, watch: Watch
             f"The weights {file} cannot teach: they do not fit the encoder in {home}, which the recipe beside them "
             f"names. Wanted: a run as its training left it. {_CORRECT}"
         ) from error
-    encoder = read_encoder(teacher.recipe.reading, home)
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=teacher.recipe.finetune.bf16):
-        routes, said = predict_logits(network, encoder, pairs, watch=watch)
-    return torch.from_numpy(routes), torch.from_numpy(said)
+    return _Loaded(network, read_encoder(teacher.recipe.reading, home), teacher.recipe.finetune.bf16)
+
+
+def _ask(teachers: Sequence[_Loaded], pairs: Sequence[Rendered], temperature: float) -> Iterator[Said]:
+    """What the teachers say of each pair together."""
+    answers = []
+    for each in teachers:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=each.bf16):
+            answers.append([torch.from_numpy(said) for said in predict_logits(each.network, each.encoder, pairs)])
+    routes, intents = (mean_logits(said, temperature) for said in zip(*answers, strict=True))
+    return map(Said, routes, intents)
 
 
 def _keys(pairs: Sequence[Rendered]) -> list[int]:
     """The first eight bytes of the SHA-256 of each pair: two of a million share them once in 40 million tries."""
     digests = (hashlib.sha256(f"{pair.text}\0{pair.context}".encode()).digest() for pair in pairs)
     return [int.from_bytes(digest[:8], "big") for digest in digests]
+
+
+def _as_one(teachers: Sequence[Teacher]) -> str:
+    """The first ten characters of a fingerprint of the weights of all `teachers`, in their order."""
+    digest = hashlib.sha256()
+    for teacher in teachers:
+        with teacher.weights.open("rb") as weights:
+            digest.update(hashlib.file_digest(weights, "sha256").digest())
+    return digest.hexdigest()[:10]
+
+
+def _read_answers(file: Path, *, intents: int, temperature: float, named: str = _CORRECT) -> dict[int, Said]:
+    """What is said of each text in `file`, by its key; `named` says where another file could be."""
+    try:
+        with np.load(file) as kept:
+            answers = {name: kept[name] for name in ("keys", "route", "intent", "temperature")}
+    except (OSError, ValueError, KeyError) as error:
+        raise RecipeError(
+            f"The answers {file} could not be read: {type(error).__name__}. Wanted a file by `python -m training ask`. "
+            f"{named}"
+        ) from error
+    if answers["intent"].shape[1] != intents or float(answers["temperature"]) != temperature:
+        raise RecipeError(
+            f"The answers {file} are for {answers['intent'].shape[1]} intents at temperature "
+            f"{float(answers['temperature'])}, wanted {intents} at {temperature}. Ask again: python -m training ask. "
+            f"{named}"
+        )
+    return {
+        int(key): Said(torch.from_numpy(route).float(), torch.from_numpy(intent).float())
+        for key, route, intent in zip(answers["keys"], answers["route"], answers["intent"], strict=True)
+    }
+
+
+def _write_answers(said: Mapping[int, Said], file: Path, temperature: float) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    scratch = file.with_name(f"{file.name}.new")
+    with scratch.open("wb") as whole:
+        np.savez_compressed(
+            whole,
+            keys=np.array(list(said), dtype=np.uint64),
+            route=torch.stack([each.route for each in said.values()]).numpy().astype(np.float16),
+            intent=torch.stack([each.intent for each in said.values()]).numpy().astype(np.float16),
+            temperature=temperature,
+        )
+    scratch.replace(file)
 
 
 def ask_teachers(
@@ -120,31 +183,41 @@ def ask_teachers(
     *,
     intents: int,
     temperature: float,
+    keep: Path | None = None,
     watch: Watch = unwatched,
-) -> None:
-    """Nothing; `file` (.npz) holds what the teachers say of the examples on average, unless it was there already.
+    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
+) -> int:
+    """How many texts were asked about; `file` (.npz) holds what is said of all examples. None where it was there.
 
-    Their probabilities softened by `temperature` are averaged. Texts are known by their hashes alone, so that the file
-    gives nothing away.
+    The probabilities of the teachers, softened by `temperature`, are averaged. Of texts that the file `keep` knows its
+    answers stand, whoever gave them. Texts are known by their hashes alone, so that the file gives nothing away. What
+    was said before a sitting was cut off is kept beside `file` and not asked again of the same teachers.
 
     Raises:
-        RecipeError: when a teacher is for another number of `intents`, or does not fit its encoder.
+        RecipeError: when a teacher is for another number of `intents`, or does not fit its encoder, or `keep` is no
+            file of answers or is of other intents or another temperature.
     """
     if file.exists():
-        return
-    pairs = list(dict.fromkeys(pair for each in examples for pair in (each.full, each.anonymous)))
-    routes, said = zip(*(_ask(teacher, pairs, intents, watch) for teacher in teachers), strict=True)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    scratch = file.with_suffix(".partial")
-    with scratch.open("wb") as whole:
-        np.savez_compressed(
-            whole,
-            keys=np.array(_keys(pairs), dtype=np.uint64),
-            route=mean_logits(routes, temperature).numpy().astype(np.float16),
-            intent=mean_logits(said, temperature).numpy().astype(np.float16),
-            temperature=temperature,
-        )
-    scratch.replace(file)
+        return 0
+    texts = list(dict.fromkeys(pair for each in examples for pair in (each.full, each.anonymous)))
+    wanted = dict(zip(_keys(texts), texts, strict=True))
+    partial = file.with_name(f"{file.name}.{_as_one(teachers)}.partial")
+    said = _read_answers(keep, intents=intents, temperature=temperature, named=_KEEP) if keep else {}
+    if partial.exists():
+        said |= _read_answers(partial, intents=intents, temperature=temperature)
+    missing = sorted(wanted.keys() - said.keys(), key=lambda key: len(wanted[key].text) + len(wanted[key].context))
+    starts = range(0, len(missing), _TEXTS_AT_A_TIME)
+    loaded = [_load(teacher, intents) for teacher in teachers] if missing else []
+    kept_at = time.monotonic()
+    for start in watch(starts, "asking", len(starts)):
+        keys = missing[start : start + _TEXTS_AT_A_TIME]
+        said |= zip(keys, _ask(loaded, [wanted[key] for key in keys], temperature), strict=True)
+        if time.monotonic() - kept_at >= checkpoint_every_s:
+            _write_answers(said, partial, temperature)
+            kept_at = time.monotonic()
+    _write_answers({key: said[key] for key in wanted}, file, temperature)
+    partial.unlink(missing_ok=True)
+    return len(missing)
 
 
 def taught(examples: Sequence[Example], file: Path, *, intents: int, temperature: float) -> tuple[Example, ...]:
@@ -154,24 +227,7 @@ def taught(examples: Sequence[Example], file: Path, *, intents: int, temperature
         RecipeError: when `file` is no file of answers, is of other `intents` or another `temperature`, or says
             nothing of an example.
     """
-    try:
-        with np.load(file) as kept:
-            answers = {name: kept[name] for name in ("keys", "route", "intent", "temperature")}
-    except (OSError, ValueError, KeyError) as error:
-        raise RecipeError(
-            f"The answers {file} could not be read: {type(error).__name__}. Wanted a file by `python -m training ask`. "
-            f"{_CORRECT}"
-        ) from error
-    if answers["intent"].shape[1] != intents or float(answers["temperature"]) != temperature:
-        raise RecipeError(
-            f"The answers {file} are for {answers['intent'].shape[1]} intents at temperature "
-            f"{float(answers['temperature'])}, wanted {intents} at {temperature}. Ask again: python -m training ask. "
-            f"{_CORRECT}"
-        )
-    said = {
-        int(key): Said(torch.from_numpy(route).float(), torch.from_numpy(intent).float())
-        for key, route, intent in zip(answers["keys"], answers["route"], answers["intent"], strict=True)
-    }
+    said = _read_answers(file, intents=intents, temperature=temperature)
     asked = zip(_keys([each.full for each in examples]), _keys([each.anonymous for each in examples]), strict=True)
     answered = [(said.get(full), said.get(anonymous)) for full, anonymous in asked]
     missing = sum(None in each for each in answered)
