@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,9 +34,9 @@ from training.experiments.search import STUDY_FILE, search
 from training.experiments.seeds import noise_floor, paired_gain, reseeded, summarise
 from training.experiments.space import Range, changed, read_space
 from training.history import Epoch
-from training.members import AVERAGE_FILE, finetune
+from training.members import AVERAGE_FILE, Finetuned, finetune
 from training.recipe import Recipe, read_recipe, recipe_toml
-from training.runs import read_unlabelled
+from training.runs import read_unlabelled, run_directory
 
 pytestmark = quietly
 ROOT = Path(__file__).parents[2]
@@ -222,6 +223,32 @@ def test_seeds_are_measured_on_other_posts_too_and_make_the_rungs_of_a_ladder(
     gain = 100 * elsewhere["figures"]["accuracy"]["gain"]["mean"]
     assert f"({gain:+.1f};" in told
     assert posts.name in (home / "ladder" / "ladder.html").read_text(encoding="utf-8")
+
+
+def test_the_members_of_a_run_stand_for_seeds(
+    home: Path, recipe: Recipe, finetuned: Finetuned, splits: Splits, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "quick.toml").write_text(recipe_toml(recipe), encoding="utf-8")
+    run, posts = run_directory(recipe, splits, home / "runs"), Path(recipe.data.posts)
+    command = words(home, "seeds", "--members", "--measure", posts, "--out", home / "out")
+    assert "There is no file" in refused(capsys, command)
+    shutil.copytree(finetuned.weights.parent, run)
+    (run / AVERAGE_FILE).unlink()
+    _, told = done(capsys, command)
+    assert f"{recipe.name}, {len(finetuned.members)} members" in told
+    runs = json.loads((home / "out" / "seeds.json").read_bytes())["runs"]
+    assert [each["seed"] for each in runs] == [recipe.seed + number for number in range(recipe.finetune.members)]
+    for each, member in zip(runs, finetuned.members, strict=True):
+        best = member.history[member.best_epoch - 1]
+        assert each["macro_f1"] == pytest.approx(best.macro_f1)
+        assert each["seconds"] == member.history[-1].seconds
+    assert read_rung(home / "out" / "seeds.json").figures[posts.name]["accuracy"].keys() == {3, 4}
+
+
+def test_one_member_shows_no_spread(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "No spread can be had of 1 member" in refused(capsys, words(home, "seeds", "--members"))
+    with pytest.raises(SystemExit):
+        main(words(home, "seeds", "--members", "--seeds", 2))
 
 
 def rung_of(name: str, scores: dict[int, float], posts: str = "a") -> Rung:
