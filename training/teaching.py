@@ -7,6 +7,8 @@ a stranger's name, is taught what the teachers say of the text as it was written
 
 import hashlib
 import time
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +23,7 @@ from training.development import predict_logits
 from training.encoder import find_encoder, read_encoder
 from training.errors import RecipeError
 from training.examples import Encoder, Example, Said
-from training.finetune import BEST_FILE, CHECKPOINT_EVERY_S
+from training.finetune import BEST_FILE, CHECKPOINT_EVERY_S, is_over
 from training.network import Network, intents_of, load_network
 from training.objectives import mean_logits
 from training.recipe import DistillationRecipe, Recipe, read_recipe, recipe_toml
@@ -56,7 +58,7 @@ def find_sources(distillation: DistillationRecipe) -> tuple[Path, ...]:
     """The files that what is taught depends on: the weights of another run's members, or one of answers; or none.
 
     Raises:
-        RecipeError: when there is neither, or no recipe beside the weights.
+        RecipeError: when there is neither, no recipe beside the weights, or a member that is not trained to its end.
     """
     place = distillation.elsewhere
     if place is None:
@@ -69,6 +71,14 @@ def find_sources(distillation: DistillationRecipe) -> tuple[Path, ...]:
             f"The run {place} cannot teach: it has no {RECIPE_FILE if files else MEMBERS_WEIGHTS}. Wanted: the "
             "directory of a run whose members are trained (runs/NAME-KEY), a file of what they said, or none, or "
             f"members. {_CORRECT}"
+        )
+    settings = read_recipe(place / RECIPE_FILE).finetune
+    ended = sum(is_over(file.parent, settings) for file in files)
+    if ended < settings.members:
+        raise RecipeError(
+            f"The run {place} cannot teach yet: {ended} of its {settings.members} members are trained to their end. "
+            "Wanted: all of them. Give the command that began it again, it goes on; or name another run. "
+            f"{_CORRECT}"
         )
     return files
 
@@ -143,9 +153,9 @@ def _as_one(teachers: Sequence[Teacher]) -> str:
 def _read_answers(file: Path, *, intents: int, temperature: float, named: str = _CORRECT) -> dict[int, Said]:
     """What is said of each text in `file`, by its key; `named` says where another file could be."""
     try:
-        with np.load(file) as kept:
+        with file.open("rb") as opened, np.load(opened) as kept:  # numpy leaves open what it cannot read
             answers = {name: kept[name] for name in ("keys", "route", "intent", "temperature")}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise RecipeError(
             f"The answers {file} could not be read: {type(error).__name__}. Wanted a file by `python -m training ask`. "
             f"{named}"
@@ -201,11 +211,12 @@ def ask_teachers(
         return 0
     texts = list(dict.fromkeys(pair for each in examples for pair in (each.full, each.anonymous)))
     wanted = dict(zip(_keys(texts), texts, strict=True))
-    partial = file.with_name(f"{file.name}.{_as_one(teachers)}.partial")
-    said = _read_answers(keep, intents=intents, temperature=temperature, named=_KEEP) if keep else {}
-    if partial.exists():
-        said |= _read_answers(partial, intents=intents, temperature=temperature)
-    missing = sorted(wanted.keys() - said.keys(), key=lambda key: len(wanted[key].text) + len(wanted[key].context))
+    partial = file.with_name(f"{file.name}.{_as_one(teachers)}-{temperature:g}.partial")
+    known = _read_answers(keep, intents=intents, temperature=temperature, named=_KEEP) if keep else {}
+    said = _read_answers(partial, intents=intents, temperature=temperature) if partial.exists() else {}
+    missing = sorted(
+        wanted.keys() - known.keys() - said.keys(), key=lambda key: len(wanted[key].text) + len(wanted[key].context)
+    )
     starts = range(0, len(missing), _TEXTS_AT_A_TIME)
     loaded = [_load(teacher, intents) for teacher in teachers] if missing else []
     kept_at = time.monotonic()
@@ -215,6 +226,7 @@ def ask_teachers(
         if time.monotonic() - kept_at >= checkpoint_every_s:
             _write_answers(said, partial, temperature)
             kept_at = time.monotonic()
+    said |= known
     _write_answers({key: said[key] for key in wanted}, file, temperature)
     partial.unlink(missing_ok=True)
     return len(missing)

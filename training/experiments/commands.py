@@ -119,27 +119,37 @@ def _write(content: dict[str, Any], path: Path) -> None:
 
 
 def _networks(recipe: "Recipe", arguments: argparse.Namespace, say: Say) -> "tuple[list[Fit], list[Path]]":
-    """What the networks of a recipe come to on the development part, trained where they are not, and their weights."""
+    """What the networks of a recipe come to on the development part, trained where they are not.
+
+    And their weights, where they are to be measured on other posts: figures outlive weights that were deleted.
+    """
     from training.experiments.seeds import fit_members, fit_seeds, weights_of_members, weights_of_seeds
 
     runs = arguments.runs
     if arguments.members:
         return fit_members(recipe, runs=runs, say=say), weights_of_members(recipe, runs=runs)
     fits = fit_seeds(recipe, arguments.seeds, runs=runs, watch=progress_bar, say=say)
-    return fits, weights_of_seeds(recipe, arguments.seeds, runs=runs)
+    return fits, weights_of_seeds(recipe, arguments.seeds, runs=runs) if arguments.measure else []
 
 
 def _run_seeds(arguments: argparse.Namespace, say: Say) -> dict[str, object]:
     """What the seed alone moves, and whether another recipe moves more."""
     with needs_group("train", "Training with several seeds"):
+        from data.fingerprint import fingerprint
+        from training.errors import TrainingError
         from training.experiments.seeds import as_text, measure_networks, summarise, summarise_elsewhere
         from training.outside import read_outside
         from training.recipe import read_recipe
         from training.runs import read_intents
     recipe = read_recipe(arguments.recipe)
     outside = [read_outside(file, lang, read_intents(recipe)) for file, lang in arguments.measure]
+    if len({(each.file, each.language) for each in outside}) < len(outside):
+        raise TrainingError(
+            "Two of the files to measure with have one name and language, which a ladder could not tell apart. Wanted "
+            "different names. Rename one."
+        )
     other = read_recipe(arguments.against) if arguments.against else None
-    if other:  # the same seeds, whatever its own is: they are paired
+    if other and not arguments.members:  # the same seeds, whatever its own is: they are paired
         other = other.model_copy(update={"seed": recipe.seed})
     fits, weights = _networks(recipe, arguments, say)
     others, other_weights = _networks(other, arguments, say) if other else ([], [])
@@ -155,6 +165,7 @@ def _run_seeds(arguments: argparse.Namespace, say: Say) -> dict[str, object]:
         say(as_text(recipe.name, other.name if other else None, f"{len(fits)} {of_what}", figures, each.file))
         measured = {"runs": [asdict(one) for one in found], "against_runs": [asdict(one) for one in theirs]}
         about = {"file": each.file, "language": each.language, "posts": len(each.posts)}
+        about["fingerprint"] = fingerprint(each.posts)
         elsewhere.append({**about, "figures": figures, **measured})
     content = {"recipe": recipe.name, "against": other and other.name, "figures": summary, **runs}
     _write(content | {"elsewhere": elsewhere}, file)

@@ -29,7 +29,7 @@ from training.members import finetune
 from training.network import load_network
 from training.pipeline import MEMBERS_AT_A_TIME
 from training.recipe import Recipe
-from training.runs import read_unlabelled
+from training.runs import holding_run, read_unlabelled
 from training.tracking.port import DIRECTORY
 
 FIT_FILE = "development.json"
@@ -142,22 +142,24 @@ def fit(
 
     Raises:
         DivergedError: when the loss of an epoch is no finite number.
+        TrainingError: when another process trains in `directory`.
         SourceError: when the posts without labels that the recipe names cannot be read.
     """
     if (left := _read(directory / FIT_FILE)) is not None:
         return left
-    finetuned = finetune(
-        recipe,
-        encoder_directory,
-        train,
-        development,
-        directory,
-        unlabelled=read_unlabelled(recipe),
-        taxonomy=taxonomy,
-        watch=watch,
-        processes=MEMBERS_AT_A_TIME if torch.get_num_threads() > 1 else 1,
-        tell=tell,
-    )
+    with holding_run(directory):
+        finetuned = finetune(
+            recipe,
+            encoder_directory,
+            train,
+            development,
+            directory,
+            unlabelled=read_unlabelled(recipe),
+            taxonomy=taxonomy,
+            watch=watch,
+            processes=MEMBERS_AT_A_TIME if torch.get_num_threads() > 1 else 1,
+            tell=tell,
+        )
     made = fit_of(
         finetuned.weights,
         recipe,

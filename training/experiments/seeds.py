@@ -18,7 +18,7 @@ from training.encoder import find_encoder
 from training.errors import TrainingError
 from training.experiments.elsewhere import Elsewhere, measure_elsewhere
 from training.experiments.fits import Fit, fit, fit_of
-from training.finetune import BEST_FILE
+from training.finetune import BEST_FILE, is_over
 from training.history import read_history
 from training.members import AVERAGE_FILE, homes_of
 from training.outside import Outside
@@ -141,8 +141,14 @@ def weights_of_members(recipe: Recipe, *, runs: Path = RUNS) -> list[Path]:
             f"No spread can be had of {count} member. Wanted at least 2, better 3 to 5. Raise finetune.members, or "
             "train several seeds: without --members."
         )
-    directory = run_directory(recipe, read_parts(recipe), runs)
-    return [find_left(BEST_FILE, home, recipe) for home in homes_of(recipe, directory)[:count]]
+    homes = homes_of(recipe, run_directory(recipe, read_parts(recipe), runs))[:count]
+    found = [find_left(BEST_FILE, home, recipe) for home in homes]
+    if halfway := [str(home) for home in homes if not is_over(home, recipe.finetune)]:
+        raise TrainingError(
+            f"The members of {recipe.name!r} cannot be measured yet: not trained to the end is {', '.join(halfway)}. "
+            "Wanted: all of them. Give the command that trains them again, it goes on: python -m training run."
+        )
+    return found
 
 
 def fit_members(recipe: Recipe, *, runs: Path = RUNS, say: Say = lambda _: None) -> list[Fit]:
