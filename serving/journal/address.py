@@ -30,6 +30,20 @@ class Address:
         """False while there is no file: the journal's own thread makes it, and nobody can have written into it."""
         return self.path is None or self.path.exists()
 
+    @property
+    def file(self) -> tuple[int, int] | None:
+        """Which file lies there now, by its device and number (inode); `None` for PostgreSQL.
+
+        One that was removed stays open to whoever had it open, and is nobody else's.
+
+        Raises:
+            OSError: when there is none.
+        """
+        if self.path is None:
+            return None
+        found = self.path.stat()
+        return found.st_dev, found.st_ino
+
 
 def _refuse(problem: str) -> SettingsError:
     return SettingsError(

@@ -1,6 +1,7 @@
 """The journal's database for everybody but the thread that writes decisions: questions and what people have to say.
 
-Owns that a question holds up no writer, and that a fault comes out as `StoreDownError` alone. Opened when first asked.
+Owns that a question holds up no writer, and that a fault comes out as `StoreDownError` alone. Opened when first asked,
+and anew where the file of SQLite is another than before.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,17 +32,29 @@ class Database:
         self._address = address
         self._opening = Lock()
         self._engines: tuple[Engine, Engine] | None = None
+        self._file: tuple[int, int] | None = None
 
     def _opened(self) -> tuple[Engine, Engine]:
+        """What reads and what writes, of the file that lies there now. One that was there and is gone is a fault."""
         with self._opening:
+            if self._file is not None and self._address.file != self._file:
+                self._let_go()
             if self._engines is None:
-                reader, writer = connect(self._address, readers=4), connect(self._address)
-                with told_apart():
-                    if self._address.path:
-                        self._address.path.parent.mkdir(parents=True, exist_ok=True)
-                    migrate(writer)
-                self._engines = reader, writer
+                self._engines = self._open()
+                self._file = self._address.file
             return self._engines
+
+    def _open(self) -> tuple[Engine, Engine]:
+        if self._address.path:
+            self._address.path.parent.mkdir(parents=True, exist_ok=True)
+        reader, writer = connect(self._address, readers=4), connect(self._address)
+        migrate(writer)
+        return reader, writer
+
+    def _let_go(self) -> None:
+        for engine in self._engines or ():
+            engine.dispose()
+        self._engines = None
 
     def read(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What `function` makes of a connection; what it writes is not kept."""
@@ -56,9 +69,8 @@ class Database:
     def close(self) -> None:
         """Nothing; lets go of the database, which is opened again where it is asked again."""
         with self._opening:
-            for engine in self._engines or ():
-                engine.dispose()
-            self._engines = None
+            self._let_go()
+            self._file = None
 
 
 def open_database(settings: Settings) -> Database | None:
