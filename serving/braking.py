@@ -15,6 +15,7 @@ from typing import Protocol
 from models.policy import Reason
 from serving.brake import BOUNDS, RELEASED, Bounds, Brake, Sight, step
 from serving.journal.address import read_address
+from serving.journal.faults import NotBegunError
 from serving.logs import fault_of
 from serving.metrics import Metrics
 from serving.repeating import Idle, Repeated
@@ -90,9 +91,10 @@ class CrisisBrake:
             with self._looking:  # whoever pulled it by hand wants it seen at once
                 self._look()
         except Exception as error:  # noqa: BLE001 - whatever it is, the brake must stay as it is, and look again
-            if self._readable:
+            begun = not isinstance(error, NotBegunError)  # else nothing is wrong yet: the journal makes its file
+            if begun and self._readable:
                 LOG.error("brake_blind", extra={"fields": fault_of(error)})
-            self._readable = False
+            self._readable = not begun
         else:
             self._readable = True
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from models.policy import RiskBudget
 from serving.errors import NotReadyError
 from serving.journal.address import read_address
+from serving.journal.faults import NotBegunError
 from serving.lineup import Lineup
 from serving.logs import fault_of
 from serving.metrics import Metrics
@@ -135,14 +136,15 @@ def make_risk(settings: Settings, lineup: Callable[[], Lineup], metrics: Metrics
         # On the reading thread, as the journal does: SQLAlchemy takes 0.25 s of CPU.
         from serving.journal.database import Database
 
-        return Database(address)
+        return Database(address, make=False)
 
     def read(versions: Versions) -> "Stream | None":
-        if not address.begun:
-            return None
         from serving.journal.draws import read_draw
 
-        return database().read(read_draw, versions, datetime.now(UTC), settings.journal_retention_days)
+        try:
+            return database().read(read_draw, versions, datetime.now(UTC), settings.journal_retention_days)
+        except NotBegunError:  # nobody can have been drawn yet
+            return None
 
     def let_go() -> None:
         if database.cache_info().currsize:

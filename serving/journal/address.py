@@ -27,7 +27,7 @@ class Address:
 
     @property
     def begun(self) -> bool:
-        """False while there is no file: the journal's own thread makes it, and nobody can have written into it."""
+        """False where there is no file of SQLite: it was not made yet, or is away."""
         return self.path is None or self.path.exists()
 
     @property

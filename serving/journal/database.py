@@ -12,7 +12,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection, Engine
 
 from serving.journal.address import Address, read_address
-from serving.journal.faults import EntryRefusedError, StoreDownError
+from serving.journal.faults import EntryRefusedError, NotBegunError, StoreDownError
 from serving.journal.store import connect, existing_store, migrate, told_apart
 from serving.settings import Settings
 
@@ -23,13 +23,17 @@ T = TypeVar("T")
 class Database:
     """Runs functions of a connection, each in a transaction. Safe between threads; never for the event loop's.
 
+    Where there is no file of SQLite one is made, unless `make` is false. One that was there is not made anew.
+
     Raises:
+        NotBegunError: from both, when there is no file yet and none is made.
         StoreDownError: from both, when the database cannot do it now.
         EntryRefusedError: from both, when it never will, as it is asked.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, *, make: bool = True) -> None:
         self._address = address
+        self._make = make
         self._opening = Lock()
         self._engines: tuple[Engine, Engine] | None = None
         self._file: tuple[int, int] | None = None
@@ -45,6 +49,8 @@ class Database:
             return self._engines
 
     def _open(self) -> tuple[Engine, Engine]:
+        if not self._make and not self._address.begun:
+            raise NotBegunError
         if self._address.path:
             self._address.path.parent.mkdir(parents=True, exist_ok=True)
         reader, writer = connect(self._address, readers=4), connect(self._address)
@@ -103,4 +109,4 @@ def existing_database(settings: Settings) -> Iterator[Database]:
         database.close()
 
 
-__all__ = ["Database", "EntryRefusedError", "StoreDownError", "existing_database", "open_database"]
+__all__ = ["Database", "EntryRefusedError", "NotBegunError", "StoreDownError", "existing_database", "open_database"]

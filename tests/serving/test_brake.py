@@ -1,8 +1,9 @@
 """The crisis brake: when it takes hold, that nothing is answered while it does, and how it lets go."""
 
+import io
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, delete
+from starlette.testclient import TestClient
 
 from data.post import Post
 from models.policy import Reason
@@ -29,11 +31,12 @@ from serving.journal.brake import (
     tell_brake,
 )
 from serving.journal.database import Database
+from serving.journal.rules import RuleWish, add_rule
 from serving.journal.store import open_store
 from serving.journal.tables import BRAKE_EVENTS
 from serving.metrics import Metrics
 from serving.rules import ReadRules
-from tests.serving.clients import Serve, read_rules
+from tests.serving.clients import Serve, lines, read_rules
 from tests.serving.desks import NOON, made
 from tests.serving.journals import PREDICTOR, address_of
 
@@ -364,8 +367,61 @@ def test_a_brake_that_is_off_does_not_take_hold_by_itself(serve: Serve, tmp_path
         assert client.post("/v1/predict", json={"text": "thanks a lot"}).json()["decision"]["action"] == "auto_answer"
 
 
-def test_a_journal_that_nobody_has_written_to_holds_nothing_and_is_not_made_by_reading_it(tmp_path: Path) -> None:
-    file = tmp_path / "journal.db"
-    with closing(JournalBook(address_of(file))) as book:
-        assert (book.last(), book.look(NOON, BOUNDS)) == (RELEASED, ())
-        assert not file.exists()
+def test_until_the_journal_has_made_its_file_nothing_is_answered_and_it_is_not_made_by_reading_it(
+    tmp_path: Path, log: io.StringIO
+) -> None:
+    address = address_of(tmp_path / "journal.db")
+    brake = CrisisBrake(lambda: JournalBook(address), Metrics())
+    with closing(brake):
+        for _ in range(2):
+            brake.look()
+            assert (brake.health().state, list(tmp_path.iterdir())) == ("unread", [])
+            assert brake.objection == Reason("brake_not_read", "whether the crisis brake is held was not read yet")
+        assert lines(log) == []
+        open_store(address).close()
+        brake.look()
+        assert (brake.health().state, brake.objection) == ("ok", None)
+
+
+def test_a_file_that_goes_away_lets_go_of_no_brake_and_drops_no_rule(serve: Serve, tmp_path: Path) -> None:
+    file = tmp_path / "journal" / "journal.db"
+    address = address_of(file)
+    with serve(journal=f"sqlite:///{file}") as client:
+        read_rules(client)
+        with closing(open_store(address)) as store, closing(Database(address)) as desk:
+            store.write([made(0, "thanks a lot", NOON)])
+            desk.write(add_rule, RuleWish(f"{0:026d}", "exact", "ann"))
+            read_rules(client)
+            assert reason_of(client) == "must_not_answer"
+            desk.write(move_brake, "engaged", why="wrong prices", by="ann")
+            read_rules(client)
+            assert reason_of(client) == "crisis_brake"
+        with away(file.parent):
+            read_rules(client)
+            assert reason_of(client) == "crisis_brake"
+            ready = client.get("/readyz").json()
+            assert (ready["brake"]["state"], ready["rules"]) == ("stale", {"state": "stale", "rules": 1})
+        with closing(Database(address)) as desk:
+            desk.write(move_brake, "released", why="right again", by="ann")
+        read_rules(client)
+        assert reason_of(client) == "must_not_answer"
+        with away(file.parent):
+            read_rules(client)
+            assert reason_of(client) == "must_not_answer"
+
+
+@contextmanager
+def away(directory: Path) -> Iterator[None]:
+    """Nothing; meanwhile it is not where it was, and cannot be made anew."""
+    elsewhere = directory.with_name("elsewhere")
+    directory.rename(elsewhere)
+    directory.write_bytes(b"")
+    yield
+    directory.unlink()
+    elsewhere.rename(directory)
+
+
+def reason_of(client: TestClient) -> str:
+    """The code of the first reason for a post that a machine answers."""
+    reasons = client.post("/v1/predict", json={"text": "thanks a lot"}).json()["decision"]["reasons"]
+    return str(reasons[0]["code"])
