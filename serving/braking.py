@@ -2,6 +2,7 @@
 
 What the brake is lies in the journal, so all servers agree, and whoever holds it by hand holds it everywhere. Until it
 was read once no machine answers, since nobody knows whether it is held; while it cannot be read it stays as it is.
+Time of which it did not see all that came is no quiet time: one that took hold by itself begins to wait anew.
 """
 
 import logging
@@ -20,7 +21,7 @@ from serving.logs import fault_of
 from serving.metrics import Metrics
 from serving.repeating import Idle, Repeated
 from serving.settings import Settings
-from serving.wire import BrakeAnswer, BrakeState
+from serving.wire import BrakeAnswer, BrakeState, JournalAnswer
 
 LOOK_EVERY_S = 5.0
 """A window has 15 minutes; to look costs two counts over it, under 10 ms at 100,000 decisions."""
@@ -47,7 +48,8 @@ class CrisisBrake:
     """The brake of a server, moved on a thread of its own from `start` to `close`. Safe between threads.
 
     It does what the journal says. Only one that looks `by_itself` takes hold where too much comes in; any lets go of
-    what took hold so, since the server that it was may be gone.
+    what took hold so, since the server that it was may be gone. `complete` says whether all that was decided here since
+    it was asked last lies in the journal.
     """
 
     def __init__(
@@ -56,15 +58,18 @@ class CrisisBrake:
         metrics: Metrics,
         *,
         by_itself: bool = True,
+        complete: Callable[[], bool] = lambda: True,
         bounds: Bounds = BOUNDS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._open_book = cache(open_book)  # on the brake's own thread: SQLAlchemy takes 0.25 s of CPU
         self._by_itself = by_itself
+        self._complete = complete
         self._bounds = bounds
         self._now = now
         self._brake: Brake | None = None
         self._looking = Lock()
+        self._saw = False
         self._readable = True
         self._repeated = Repeated(self.look, every_s=LOOK_EVERY_S, name="brake")
         metrics.watch_brake(self.health)
@@ -99,12 +104,16 @@ class CrisisBrake:
             self._readable = True
 
     def _look(self) -> None:
+        saw_all, self._saw = self._complete() and self._saw, False
         book, now = self._open_book(), self._now()
         before = self._written(book.last(), now)
         self._set(before)  # now, since a hand must be obeyed where the posts cannot be counted, too
         if before.by_hand or not (self._by_itself or before.engaged):
             return
-        after = step(before, book.look(now, self._bounds), now, self._bounds)
+        sights, self._saw = book.look(now, self._bounds), True
+        if before.engaged and not saw_all:
+            before = replace(before, over_at=now)  # who knows what came meanwhile
+        after = step(before, sights, now, self._bounds)
         if after.engaged != before.engaged:
             book.tell(after, now)
         self._set(after)
@@ -145,8 +154,23 @@ class NoBrake(Idle):
 AnyBrake = CrisisBrake | NoBrake
 
 
-def make_brake(settings: Settings, metrics: Metrics) -> AnyBrake:
+def completeness(health: Callable[[], JournalAnswer]) -> Callable[[], bool]:
+    """What says whether a journal wrote all that was decided since it was asked last, but for the last moments."""
+    known_dropped = 0
+
+    def complete() -> bool:
+        nonlocal known_dropped
+        found = health()
+        lost, known_dropped = found.dropped > known_dropped, found.dropped
+        return found.state == "ok" and not lost
+
+    return complete
+
+
+def make_brake(settings: Settings, metrics: Metrics, journal: Callable[[], JournalAnswer]) -> AnyBrake:
     """The brake of the journal that the settings name, not yet read; it looks by itself where they say so.
+
+    `journal` says how this server's journal does.
 
     Raises:
         SettingsError: when they name no journal that is known.
@@ -161,4 +185,4 @@ def make_brake(settings: Settings, metrics: Metrics) -> AnyBrake:
 
         return JournalBook(address)
 
-    return CrisisBrake(open_book, metrics, by_itself=settings.brake)
+    return CrisisBrake(open_book, metrics, by_itself=settings.brake, complete=completeness(journal))

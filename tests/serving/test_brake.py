@@ -18,7 +18,7 @@ from data.post import Post
 from models.policy import Reason
 from serving.__main__ import main
 from serving.brake import BOUNDS, RELEASED, Bounds, Brake, Sight, step
-from serving.braking import CrisisBrake
+from serving.braking import CrisisBrake, completeness
 from serving.journal.brake import (
     BY_ITSELF,
     BrakeStepError,
@@ -36,11 +36,16 @@ from serving.journal.store import open_store
 from serving.journal.tables import BRAKE_EVENTS
 from serving.metrics import Metrics
 from serving.rules import ReadRules
+from serving.wire import JournalAnswer
 from tests.serving.clients import Serve, lines, read_rules
 from tests.serving.desks import NOON, made
 from tests.serving.journals import PREDICTOR, address_of
 
 MANY, FEW = Sight("sensitive posts", 40, 2.0, 15), Sight("sensitive posts", 14, 0.0, 15)
+JOURNAL_DOWN = JournalAnswer(state="down", buffered=9, dropped=0)
+JOURNAL_BEHIND = JournalAnswer(state="behind", buffered=9, dropped=0)
+JOURNAL_DROPPING = JournalAnswer(state="ok", buffered=0, dropped=3)
+"""Dropped since the look before: its buffer was full for a moment."""
 
 
 @pytest.mark.parametrize(
@@ -98,7 +103,15 @@ class Desk:
 
     def __init__(self, *, by_itself: bool = True) -> None:
         self.book, self.now = Book(), NOON
-        self.brake = CrisisBrake(lambda: self.book, Metrics(), by_itself=by_itself, bounds=BOUNDS, now=lambda: self.now)
+        self.journal = JournalAnswer(state="ok", buffered=0, dropped=0)
+        self.brake = CrisisBrake(
+            lambda: self.book,
+            Metrics(),
+            by_itself=by_itself,
+            complete=completeness(lambda: self.journal),
+            bounds=BOUNDS,
+            now=lambda: self.now,
+        )
         self.brake.look()
         self.rules = ReadRules(tuple, Metrics(), brake=lambda: self.brake.objection)
         self.rules.look()
@@ -119,18 +132,48 @@ class Desk:
 def test_nothing_is_answered_within_the_quiet_time_after_too_many_and_all_is_after_it(
     steps: list[tuple[int, bool, bool]],
 ) -> None:
-    desk, over_at = Desk(), None
+    desk, over_at, blind = Desk(), None, False
     for minutes, crisis, broken in steps:
         desk.book.broken = broken
         desk.look(minutes, MANY if crisis else FEW)
-        if crisis and not broken:
+        if not broken and (crisis or (blind and over_at is not None)):  # of what it did not see it says nothing
             over_at = desk.now
-        if over_at is not None and desk.now - over_at < BOUNDS.quiet:
+        blind = broken
+        if over_at is not None and (broken or desk.now - over_at < BOUNDS.quiet):
             assert desk.action() == "agent"
-        elif not broken:
+        else:
             assert desk.action() == "auto_answer"
             over_at = None
         assert (desk.action() == "agent") == desk.brake.health().engaged
+
+
+@pytest.mark.parametrize("unread", ["the brake", "the posts"])
+def test_time_in_which_it_saw_nothing_is_no_quiet_time(unread: str) -> None:
+    desk = Desk()
+    desk.look(1, MANY)
+    desk.book.broken, desk.book.sights = unread == "the brake", None
+    for minutes in (1, 34):
+        desk.now += timedelta(minutes=minutes)
+        desk.brake.look()
+    desk.book.broken = False
+    for minutes, action in ((0.1, "agent"), (29, "agent"), (1, "auto_answer")):
+        desk.look(minutes, FEW)
+        assert desk.action() == action
+    assert [engaged for engaged, _ in desk.book.told] == [True, False]
+
+
+@pytest.mark.parametrize("health", [JOURNAL_DOWN, JOURNAL_BEHIND, JOURNAL_DROPPING])
+def test_time_of_which_the_journal_lacks_posts_is_no_quiet_time(health: JournalAnswer) -> None:
+    desk = Desk()
+    desk.look(1, MANY)
+    desk.look(20, FEW)
+    desk.journal = health
+    desk.look(20, FEW)
+    assert desk.action() == "agent"
+    desk.journal = health.model_copy(update={"state": "ok", "buffered": 0})
+    for minutes, action in ((29, "agent"), (1, "auto_answer")):
+        desk.look(minutes, FEW)
+        assert desk.action() == action
 
 
 def test_why_stands_in_the_answer_and_other_actions_are_left_alone() -> None:
