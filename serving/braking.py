@@ -69,7 +69,8 @@ class CrisisBrake:
         self._now = now
         self._brake: Brake | None = None
         self._looking = Lock()
-        self._saw = False
+        self._saw = False  # what came, at the last look
+        self._untold = False  # it holds, which could not be written yet
         self._readable = True
         self._repeated = Repeated(self.look, every_s=LOOK_EVERY_S, name="brake")
         metrics.watch_brake(self.health)
@@ -106,7 +107,8 @@ class CrisisBrake:
     def _look(self) -> None:
         saw_all, self._saw = self._complete() and self._saw, False
         book, now = self._open_book(), self._now()
-        before = self._written(book.last(), now)
+        written = book.last()
+        before = self._known(written, now)
         self._set(before)  # now, since a hand must be obeyed where the posts cannot be counted, too
         if before.by_hand or not (self._by_itself or before.engaged):
             return
@@ -114,13 +116,20 @@ class CrisisBrake:
         if before.engaged and not saw_all:
             before = replace(before, over_at=now)  # who knows what came meanwhile
         after = step(before, sights, now, self._bounds)
-        if after.engaged != before.engaged:
-            book.tell(after, now)
+        if after.engaged:
+            self._set(after)  # before it is told: a crisis that is seen holds where nothing can be written, too
+        if after.engaged != written.engaged:
+            self._untold = after.engaged
+            book.tell(after, after.since or now)
+        self._untold = False
         self._set(after)
 
-    def _written(self, written: Brake, now: datetime) -> Brake:
+    def _known(self, written: Brake, now: datetime) -> Brake:
         """The brake as it is written, with what is known here of it."""
         known = self._brake or RELEASED
+        if self._untold and not written.engaged:
+            return known
+        self._untold = False
         if replace(written, over_at=known.over_at) == known:
             return known
         return replace(written, over_at=now) if written.engaged else RELEASED  # by hand, or by another server

@@ -79,6 +79,7 @@ class Book:
         self.told: list[tuple[bool, datetime]] = []
         self.sights: Sequence[Sight] | None = ()
         self.broken = False
+        self.full = False
 
     def last(self) -> Brake:
         if self.broken:
@@ -91,6 +92,8 @@ class Book:
         return self.sights
 
     def tell(self, brake: Brake, at: datetime) -> None:
+        if self.full:
+            raise OSError("no room")
         self.told.append((brake.engaged, at))
         self.written = replace(brake, over_at=None)
 
@@ -194,6 +197,43 @@ def test_what_somebody_else_did_is_followed() -> None:
     desk.book.written = RELEASED
     desk.look(1)
     assert desk.action() == "auto_answer"
+
+
+def test_a_crisis_that_cannot_be_written_holds_and_is_told_once_it_can_be() -> None:
+    desk = Desk()
+    desk.book.full = True
+    for sight in (MANY, FEW, MANY, FEW):
+        desk.look(1, sight)
+        assert (desk.action(), desk.brake.health().state) == ("agent", "stale")
+    desk.book.full = False
+    desk.look(1, FEW)
+    assert (desk.action(), desk.brake.health().state) == ("agent", "ok")
+    assert desk.book.told == [(True, NOON + timedelta(minutes=1))]
+    desk.look(27, FEW)
+    assert desk.action() == "agent"
+    desk.look(1, FEW)
+    assert (desk.action(), [engaged for engaged, _ in desk.book.told]) == ("auto_answer", [True, False])
+
+
+def test_a_crisis_that_could_never_be_written_is_over_after_the_quiet_time_too() -> None:
+    desk = Desk()
+    desk.book.full = True
+    for minutes, sight, action in ((1, MANY, "agent"), (29, FEW, "agent"), (1, FEW, "auto_answer")):
+        desk.look(minutes, sight)
+        assert desk.action() == action
+    assert desk.book.told == []
+
+
+def test_what_is_written_counts_more_than_what_could_not_be() -> None:
+    desk = Desk()
+    desk.book.full = True
+    desk.look(1, MANY)
+    desk.book.written = Brake(desk.now, "wrong prices", by_hand=True)
+    desk.look(1, FEW)
+    assert desk.brake.objection == Reason("crisis_brake", "held by hand: wrong prices")
+    desk.book.written = RELEASED
+    desk.look(1, FEW)
+    assert (desk.action(), desk.book.told) == ("auto_answer", [])
 
 
 def test_each_change_is_told_once() -> None:
