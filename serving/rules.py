@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 from models.policy import Reason, withheld
@@ -126,6 +127,7 @@ class ReadRules:
         self._read = read
         self._brake = brake
         self._let_go = let_go
+        self._looking = Lock()
         self._readable = True
         self._known: tuple[Rule, ...] | None = None
         self._books: dict[str, RuleBook] = {}
@@ -172,6 +174,10 @@ class ReadRules:
 
     def look(self) -> None:
         """Nothing; reads them now, on the calling thread."""
+        with self._looking:  # else what was read before a rule was made could come to hold after it
+            self._look()
+
+    def _look(self) -> None:
         try:
             rules = self._read()
         except Exception as error:  # noqa: BLE001 - whatever it is, what was known must go on holding
