@@ -98,15 +98,14 @@ def existing_database(settings: Settings) -> Iterator[Database]:
         SettingsError: when there is none, or it cannot be used.
         MissingGroupError: when the driver of its database is not installed.
     """
-    with existing_store(settings):  # says what is wrong with it, in words
-        pass
-    database = open_database(settings)
-    if database is None:
-        raise TypeError("A journal that is off was opened.")
-    try:
-        yield database
-    finally:
-        database.close()
+    with existing_store(settings):  # says what is wrong with it, in words: now, and while it is worked with
+        database = open_database(settings)
+        if database is None:
+            raise TypeError("A journal that is off was opened.")
+        try:
+            yield database
+        finally:
+            database.close()
 
 
 __all__ = ["Database", "EntryRefusedError", "NotBegunError", "StoreDownError", "existing_database", "open_database"]
