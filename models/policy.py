@@ -134,6 +134,11 @@ def check_intents(policy: Policy, taxonomy: Taxonomy) -> None:
             )
 
 
+def content_unanswered(policy: Policy, taxonomy: Taxonomy) -> frozenset[Intent]:
+    """The intents that lose nothing by silence: a simple post of any other that is left without a reply is an error."""
+    return frozenset((*policy.no_reply_intents, *taxonomy.needs_no_reply))
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is known of a post beside its probabilities: the guards' findings, and what the rules ask of the post."""

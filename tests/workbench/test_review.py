@@ -140,6 +140,15 @@ def test_the_page_says_how_much_more_to_read(client: TestClient, database: Datab
     assert "Of 2 automatic answers drawn at random 2 are wrong" in client.get(PATH).text
 
 
+@on_both
+def test_a_question_that_was_closed_without_a_word_is_wrong_and_thanks_are_not(
+    client: TestClient, database: Database
+) -> None:
+    for post in judge(client, database, [f"lol {name}" for name in ("Ann", "Bea", "Cat")]):
+        label(database, post, "Ben", "simple", "order_status" if post.text.endswith("Ann") else "praise")
+    assert "Of 3 automatic answers drawn at random 1 are wrong" in client.get(PATH).text
+
+
 def in_random_order(client: TestClient, posts: list[KeptPost]) -> list[KeptPost]:
     """The automatic answers as the random queue has them."""
     by_id = {post.prediction_id: post for post in posts}

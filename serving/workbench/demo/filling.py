@@ -200,4 +200,4 @@ def _fill(
         proposals = database.write(propose_all, desk, past.versions.model, now)
     came += _live(past, feed, ruled_at, now, watch)
     # Last, since by the readings it is known that all is there.
-    return Filled(came, database.write(read_queues, labels, past.versions, now, (now - begin) / MONTH), proposals)
+    return Filled(came, database.write(read_queues, labels, past.predictor, now, (now - begin) / MONTH), proposals)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from evaluation.certificates import trials_without, upper_bound
 from evaluation.selection import Reason
 from evaluation.workbench.review import Mix, by_turns
-from serving.journal.draws import Stream, sample_of, unread_by
+from serving.journal.draws import Content, Stream, sample_of, unread_by
 from serving.journal.filter import Filter
 from serving.journal.queries import KeptPost, Order, find_posts, next_to_read
 from serving.journal.reviews import Agreement, Label, agreement, readings_of
@@ -93,10 +93,15 @@ class Progress:
         return f"{shown} Read {self.more:,} more without an error to {wanted}." if self.more else shown
 
 
-def read_progress(connection: Connection, reader: str, now: datetime, *, draw: Stream | None = None) -> Progress:
-    """How far reading is; of automatic answers what was drawn counts, where the risk monitor draws."""
+def read_progress(
+    connection: Connection, reader: str, now: datetime, *, content: Content, draw: Stream | None = None
+) -> Progress:
+    """How far reading is; of automatic answers what was drawn counts, where the risk monitor draws.
+
+    `content` is that of the policy in force.
+    """
     wanted = QUEUES["automatic"].where(now)
-    sample = sample_of(draw) if draw is not None else read_sample(connection, wanted, right="simple")
+    sample = sample_of(draw) if draw is not None else read_sample(connection, wanted, content=content)
     midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return Progress(
         today=readings_of(connection, reader, midnight),
