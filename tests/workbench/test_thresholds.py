@@ -161,7 +161,18 @@ def test_what_cannot_be_proven_is_said_and_not_proposed(client: TestClient) -> N
     assert "Nobody has proposed a policy yet" in client.get(PATH).text
 
 
-@pytest.mark.parametrize("asked", [{"wrong": "much"}, {"wrong": "120"}, {"confidence": "100"}, {"phone": "-1"}])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"wrong": "much"},
+        {"wrong": "120"},
+        {"confidence": "100"},
+        {"phone": "-1"},
+        {"phone": "inf"},
+        {"days": "nan"},
+        {"days": "-inf"},
+    ],
+)
 def test_figures_that_are_none_are_refused_in_words(client: TestClient, asked: dict[str, str]) -> None:
     opened(client)
     answer = client.get(f"{PATH}/setting", params=asked, headers={"HX-Request": "true"})

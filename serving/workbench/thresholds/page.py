@@ -5,6 +5,7 @@ evaluation proves.
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -66,11 +67,14 @@ class Asked:
 def _number(source: Mapping[str, str], name: str, default: float) -> float:
     text = source.get(name, "")
     try:
-        return float(text) if text else default
+        number = float(text) if text else default
     except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
         raise HTTPException(
             422, f"Nothing was computed: {name} is {text[:40]!r}. Wanted: a number, such as 2.5. Correct it."
-        ) from None
+        )
+    return number
 
 
 def _read(source: Mapping[str, str], in_force: RiskBudget) -> Asked:
