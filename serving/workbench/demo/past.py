@@ -14,7 +14,6 @@ from typing import Self
 
 from data.post import Post
 from data.rendering import Rendered
-from models.policy import Policy
 from models.predictor import Prediction, Predictor, Probabilities, Scores, decide_scores
 from serving.answers import answer
 from serving.braking import CrisisBrake
@@ -67,11 +66,6 @@ class Past:
         self._brake.close()
         self._database.close()
         self._store.close()
-
-    @property
-    def policy(self) -> Policy:
-        """By which is decided."""
-        return self.predictor.policy
 
     def score(self, posts: Iterable[Post]) -> Iterator[Scores]:
         """The scores of posts, in order, before any policy; each as soon as it is there."""
