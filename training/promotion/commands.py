@@ -102,9 +102,9 @@ def _use_report(arguments: Namespace, say: Say) -> Evidence:
 
     evidence = read_evidence(arguments.report)
     gate = read_gate(arguments.gate) if arguments.gate else Gate()
-    posts = read_part(arguments, part_of(arguments), load_bundle(arguments.challenger).taxonomy, say)
+    read = read_part(arguments, part_of(arguments), load_bundle(arguments.challenger).taxonomy, say)
     margins = gate.model_dump(mode="json")
-    check_evidence(evidence, arguments.champion, arguments.challenger, fingerprint(posts), margins)
+    check_evidence(evidence, arguments.champion, arguments.challenger, fingerprint(read.posts), margins)
     return evidence
 
 
