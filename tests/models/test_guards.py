@@ -147,6 +147,15 @@ def test_a_vip_is_known_by_handle_however_it_is_written(handle: str, detector: L
     assert read(Post(text=ENGLISH, author=Author(handle=handle)), detector, lines).vip
 
 
+@pytest.mark.parametrize("listed", ["@ada_l", " @ada_l", "Ada_L\n"])
+@pytest.mark.parametrize("handle", ["@ada_l ", " ada_l", "@ ada_l", "\u00a0@ada_l\t", "\uff20ada\uff3fl"])
+def test_a_vip_is_known_whatever_blanks_and_forms_stand_around_the_name(
+    handle: str, listed: str, detector: LanguageDetector
+) -> None:
+    lines = GuardLines(vip_handles=(listed,))
+    assert read(Post(text=ENGLISH, author=Author(handle=handle)), detector, lines).vip
+
+
 @pytest.mark.parametrize("author", [None, Author(), Author(handle="@ada")])
 def test_anybody_else_is_no_vip(author: Author | None, detector: LanguageDetector) -> None:
     assert not read(Post(text=ENGLISH, author=author), detector, GuardLines(vip_handles=("@ada_l",))).vip
