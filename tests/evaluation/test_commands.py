@@ -1,5 +1,6 @@
 import json
 import random
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -304,6 +305,20 @@ def test_a_policy_file_that_is_none_is_refused(
     assert code == 2
     assert f"The policy {policy} cannot be used: " in err
     assert words in err
+
+
+@pytest.mark.parametrize("verb", ["score", "report", "compare", "certify", "predict", "queue", "behaviour"])
+def test_the_help_of_a_verb_speaks_of_what_it_takes_and_of_nothing_else(
+    capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([verb, "--help"])
+    usage, note = capsys.readouterr().out.split("options:")
+    note = note.partition("\n\n")[2].partition("example:")[0]
+    for name in ("BUNDLE", "CHAMPION", "CHALLENGER", "FILE", "POSTS"):
+        takes = bool(re.search(rf"^  {name} ", usage, re.M))
+        assert takes == bool(re.search(rf"\b{name}\b", note)), name
+    assert ("--part" in note) == ("--part" in usage) == ("calibration part" in note) == ("with labels" in note)
 
 
 @pytest.mark.parametrize("confidence", [0.4, 1])
