@@ -104,7 +104,6 @@ def prove(candidate: Candidate, splits: Splits, *, withstand_injections: bool) -
     predictor = candidate.predictor(policy)
     choosing = join(candidate.development, predict_posts(predictor, splits.part("temperature")))
     held_out = predict_posts(predictor, splits.part("calibration"))
-    allows = allow_all
-    if withstand_injections:
-        allows = score_injections(predictor, read_cases(SHIPPED_CASES)).withstood_by
+    injections = score_injections(predictor, read_cases(SHIPPED_CASES)) if withstand_injections else None
+    allows = injections.withstood_by if injections else allow_all
     return Proven(candidate, held_out, fit_policy(choosing, held_out, policy, allows=allows))

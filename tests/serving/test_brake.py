@@ -159,8 +159,8 @@ def test_time_in_which_it_saw_nothing_is_no_quiet_time(unread: str) -> None:
         desk.now += timedelta(minutes=minutes)
         desk.brake.look()
     desk.book.broken = False
-    for minutes, action in ((0.1, "agent"), (29, "agent"), (1, "auto_answer")):
-        desk.look(minutes, FEW)
+    for waited, action in ((0.1, "agent"), (29, "agent"), (1, "auto_answer")):
+        desk.look(waited, FEW)
         assert desk.action() == action
     assert [engaged for engaged, _ in desk.book.told] == [True, False]
 
