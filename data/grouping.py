@@ -36,7 +36,7 @@ class Rule:
 
 
 def _author(post: LabelledPost) -> tuple[str, ...]:
-    handle = normal_handle(post.author.handle.strip()) if post.author and post.author.handle else ""
+    handle = normal_handle(post.author.handle) if post.author and post.author.handle else ""
     return (handle,) if handle else ()
 
 

@@ -6,6 +6,7 @@ bodies everywhere.
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -48,8 +49,8 @@ AUTHORITY_NAMES = re.compile(
 
 
 def normal_handle(handle: str) -> str:
-    """The handle as it is compared: without `@`, lower case."""
-    return handle.removeprefix("@").lower()
+    """The handle as it is compared: without blanks around it and `@`, compatibility forms folded, lower case."""
+    return unicodedata.normalize("NFKC", handle).strip().removeprefix("@").lstrip().lower()
 
 
 @dataclass(frozen=True)

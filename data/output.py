@@ -18,5 +18,9 @@ def whole_file(path: Path, *, encoding: str = "utf-8") -> Iterator[TextIO]:
         with part.open("w", encoding=encoding, newline="") as file:
             yield file
         part.replace(path)
+    except OSError as error:
+        if error.filename is not None and Path(error.filename) == part:  # whoever reads of it knows `path` alone
+            error.filename = str(path)
+        raise
     finally:
         part.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ Unknown facts are left out, so a post without author data reads "x" and nothing 
 import html
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import emoji
@@ -24,6 +25,7 @@ from data.post import Post
 from data.redaction import Kind, mask_all
 
 RENDERING_VERSION = "1"
+NameEmoji = Callable[[str], str]
 
 _LINK = re.compile(r"(?:https?://|www\.)\S+|\bpic\.twitter\.com/\S+", re.I)
 _MENTION = re.compile(r"(?<![\w@.])[.]?@+((\w+)(?:\.[a-z0-9_]\w*)*)")
@@ -81,7 +83,11 @@ def emoji_names() -> frozenset[str]:
     return frozenset(_emoji_name(characters).strip() for characters in emoji.EMOJI_DATA)
 
 
-def _name_emoji(text: str) -> str:
+def _no_name(_: str) -> str:
+    return ""
+
+
+def _name_emoji(text: str, name_of: NameEmoji) -> str:
     """`text` with every emoji as its words, once where it is repeated: the encoder's vocabulary has none."""
     if text.isascii():
         return text
@@ -95,7 +101,7 @@ def _name_emoji(text: str) -> str:
             parts.append(value)
             previous = "" if value.strip() else previous
             continue
-        name = _emoji_name(token.chars)
+        name = name_of(token.chars)
         if name != previous:
             parts.append(f" {name} ")
         previous = name
@@ -106,9 +112,11 @@ def _role(mention: re.Match[str], handles: Handles) -> str:
     return "@" + (handles.role(mention.group(1)) or handles.role(mention.group(2)) or "user")
 
 
-def _clean(text: str, lang: str | None, handles: Handles) -> tuple[str, tuple[Kind, ...]]:
+def _clean(
+    text: str, lang: str | None, handles: Handles, name_of: NameEmoji = _emoji_name
+) -> tuple[str, tuple[Kind, ...]]:
     # Masked last of all that joins or parts characters: "4111  1111" and "#4111_1111" become numbers only then.
-    plain = _name_emoji(_LINK.sub("[link]", _printable(text))).replace(_JOINER, "")
+    plain = _name_emoji(_LINK.sub("[link]", _printable(text)), name_of).replace(_JOINER, "")
     plain = _HASHTAG.sub(lambda match: "#" + _CAMEL.sub(" ", match.group(1)).replace("_", " "), plain)
     masked, findings = mask_all(_SPACE.sub(" ", plain).strip(), lang)
     cleaned = _MENTION.sub(lambda match: _role(match, handles), masked)
@@ -119,6 +127,13 @@ def _clean(text: str, lang: str | None, handles: Handles) -> tuple[str, tuple[Ki
 def clean_text(text: str, lang: str | None = None, handles: Handles = DEFAULT_HANDLES) -> str:
     """A text as the model reads it: no personal data, no names of accounts, no addresses, white space folded."""
     return _clean(text, lang, handles)[0]
+
+
+def spoken_text(post: Post, rendered: Rendered, handles: Handles = DEFAULT_HANDLES) -> str:
+    """The text of `rendered`, the rendering of `post`, without the names of emoji, which are always English."""
+    if _printable(post.text).isascii():
+        return rendered.text
+    return _clean(post.text, post.lang, handles, _no_name)[0]
 
 
 def _bucket(value: int, buckets: tuple[tuple[int, str], ...]) -> str:

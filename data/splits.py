@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from data.families import family
 from data.fingerprint import fingerprint
 from data.grouping import NEIGHBOURS, RULES, Rule, group
+from data.output import whole_file
 from data.post import LabelledPost
 from data.progress import Watch, unwatched
 from data.taxonomy import BUILT_IN, ROUTES, Taxonomy
@@ -264,7 +265,8 @@ def write_splits(path: Path, splits: Splits) -> None:
         f"  {json.dumps(name)}: [\n   " + ",\n   ".join(json.dumps(members) for members in groups) + "\n  ]"
         for name, groups in parts.items()
     )
-    path.write_text(f'{head},\n "parts": {{\n{lines}\n }}\n}}\n', encoding="utf-8")
+    with whole_file(path) as file:  # nothing else knows who was in which part of a corpus that grew
+        file.write(f'{head},\n "parts": {{\n{lines}\n }}\n}}\n')
 
 
 def read_splits(path: Path) -> SplitsFile:

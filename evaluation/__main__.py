@@ -43,11 +43,20 @@ _EXAMPLES = {
     "certify": "certify models/default data/corpus --leak-sensitive 0.02 --confidence 0.95\n"
     "  python -m evaluation certify --wrong 0.05 --fit my-policy.json --version 4",
 }
-_NOTE = (
-    "BUNDLE is a directory written by `python -m training run`. FILE is JSON Lines, .csv, .parquet or a directory of\n"
-    "such files, with labels. Without --part, data/corpus is read by its calibration part, which took no part in\n"
-    "making the model; every other file is read whole."
+_BUNDLE = "BUNDLE is a directory written by `python -m training run`."
+_FILES = "JSON Lines, .csv, .parquet or a directory of such files"
+_LABELLED = (
+    f"FILE is {_FILES}, with labels. Without --part, data/corpus\n"
+    "is read by its calibration part, which took no part in making the model; every other file is read whole."
 )
+_NOTES = {
+    **dict.fromkeys(("score", "report", "certify"), f"{_BUNDLE}\n{_LABELLED}"),
+    "predict": f"{_BUNDLE}\nFILE is {_FILES}, labelled or not; all of it is read.",
+    "queue": f"{_BUNDLE}\nPOSTS is {_FILES}, labelled or not; all of it is read.",
+    "compare": f"CHAMPION and CHALLENGER are directories written by `python -m training run`.\n{_LABELLED}",
+    "behaviour": _BUNDLE,
+}
+"""What the names in the help of a verb stand for."""
 
 
 def _say(text: str) -> None:
@@ -62,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
             name,
             help=about,
             description=f"{about[0].upper()}{about[1:]}.",
-            epilog=f"{_NOTE}\n\nexample:\n  python -m evaluation {_EXAMPLES[name]}",
+            epilog=f"{_NOTES[name]}\n\nexample:\n  python -m evaluation {_EXAMPLES[name]}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         for name, about in _ABOUT.items()

@@ -14,7 +14,7 @@ import numpy as np
 from data.taxonomy import ROUTES
 from evaluation.predictions import BoolArray, IntArray, Predictions
 from models.calibration import FloatArray
-from models.policy import Action, Decision, Policy, Thresholds
+from models.policy import Action, Decision, Policy, Thresholds, content_unanswered
 
 ACTIONS: tuple[Action, ...] = get_args(Action)
 """In the order in which they are numbered."""
@@ -74,7 +74,7 @@ def wrongly_closed(predictions: Predictions, decisions: list[Decision], policy: 
     the policy and the taxonomy.
     """
     taxonomy = predictions.taxonomy
-    content = {taxonomy.names.index(intent) for intent in (*policy.no_reply_intents, *taxonomy.needs_no_reply)}
+    content = {taxonomy.names.index(intent) for intent in content_unanswered(policy, taxonomy)}
     not_simple = ~predictions.is_route("simple")
     wants_reply = ~np.isin(predictions.intents, sorted(content))
     closed = np.array([decision.closed_by_machine for decision in decisions], dtype=np.bool_)

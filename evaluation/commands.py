@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from data.fingerprint import fingerprint
 from data.post import LabelledPost
 from data.progress import Say, progress_bar
 from data.sources import read_labelled, read_posts
@@ -24,13 +25,14 @@ from evaluation.suggestions import suggest, write_suggestions
 from evaluation.summary import summarise
 from evaluation.tables import as_text
 from evaluation.thresholds import fit_policy
-from models.bundle import load_bundle
+from models.bundle import Bundle, load_bundle
 from models.policy import Policy, PolicyError, RiskBudget
 from models.predictor import Predictor
 
 CORPUS = Path("data/corpus")
 ALL = "all"
-"""Shows people a text."""
+UNSEEN_PART = "calibration"
+"""The one part that takes no part in making a model; thresholds are proven on it."""
 Load = Callable[[Path, Policy | None], Predictor]
 """The predictor of a bundle directory; the policy, where given, replaces the bundle's own."""
 
@@ -81,10 +83,29 @@ def read_policy(path: Path) -> Policy:
 def part_of(arguments: Namespace) -> str:
     """The part of the posts that is asked for: of our corpus what proves the thresholds, of any other file all."""
     is_corpus = arguments.file.resolve() == CORPUS.resolve()
-    return str(arguments.part or ("calibration" if is_corpus else ALL))
+    return str(arguments.part or (UNSEEN_PART if is_corpus else ALL))
 
 
-def read_part(arguments: Namespace, part: str, taxonomy: Taxonomy, say: Say) -> list[LabelledPost]:
+@dataclass(frozen=True, slots=True)
+class ReadPart:
+    """Posts of one part of a file, those in the languages asked for; `fingerprint` is that of the whole part."""
+
+    name: str
+    posts: tuple[LabelledPost, ...]
+    fingerprint: str
+
+    def why_seen(self, *bundles: Bundle) -> str | None:
+        """Why figures of the bundles on these posts would be too good, `None` where nothing says so."""
+        if self.name not in (ALL, UNSEEN_PART):
+            return f"the part {self.name!r} takes part in making a model; wanted {UNSEEN_PART!r}, or posts of their own"
+        made = [each.manifest for each in bundles if each.manifest.data_fingerprint == self.fingerprint]
+        if self.name == ALL and made:
+            versions = " and ".join(each.model_version for each in made)
+            return f"these are the posts that {versions} was made from; wanted others, or --part {UNSEEN_PART}"
+        return None
+
+
+def read_part(arguments: Namespace, part: str, taxonomy: Taxonomy, say: Say) -> ReadPart:
     """The posts of one part of the file, labelled by the taxonomy of the bundle, in the languages asked for.
 
     Raises:
@@ -98,21 +119,25 @@ def read_part(arguments: Namespace, part: str, taxonomy: Taxonomy, say: Say) -> 
     posts = list(reading.posts)
     if part != ALL:
         posts = load_splits(arguments.splits, posts).part(next(name for name in PARTS if name == part))
-    kept = [post for post in posts if not arguments.lang or post.lang in arguments.lang]
+    kept = tuple(post for post in posts if not arguments.lang or post.lang in arguments.lang)
     if not kept:
         spoken = ", ".join(sorted({post.lang for post in posts})) or "none"
         raise UsageError(
             f"Nothing to evaluate: none of the {len(posts)} posts of {arguments.file}, part {part}, is in "
             f"{', '.join(arguments.lang) or 'any language'}. Their languages: {spoken}. Choose of these with --lang."
         )
-    return kept
+    return ReadPart(part, kept, fingerprint(posts))
+
+
+def _read(arguments: Namespace, load: Load, say: Say) -> tuple[Predictor, ReadPart]:
+    policy = read_policy(arguments.policy) if arguments.policy else None
+    predictor = load(arguments.bundle, policy)
+    return predictor, read_part(arguments, part_of(arguments), predictor.bundle.taxonomy, say)
 
 
 def _predict(arguments: Namespace, load: Load, say: Say) -> tuple[Predictor, Predictions]:
-    policy = read_policy(arguments.policy) if arguments.policy else None
-    predictor = load(arguments.bundle, policy)
-    posts = read_part(arguments, part_of(arguments), predictor.bundle.taxonomy, say)
-    return predictor, predict_posts(predictor, posts)
+    predictor, read = _read(arguments, load, say)
+    return predictor, predict_posts(predictor, read.posts)
 
 
 def _origin(arguments: Namespace, predictor: Predictor) -> Origin:
@@ -174,7 +199,7 @@ def _budget(arguments: Namespace, policy: Policy) -> RiskBudget:
 
 
 def _fit(arguments: Namespace, predictor: Predictor, calibration: Predictions, base: Policy, say: Say) -> Policy:
-    development = predict_posts(predictor, read_part(arguments, "development", predictor.bundle.taxonomy, say))
+    development = predict_posts(predictor, read_part(arguments, "development", predictor.bundle.taxonomy, say).posts)
     fitted = fit_policy(development, calibration, base.model_copy(update={"version": arguments.version}))
     say(f"Tested {len(fitted.steps)} of {len(fitted.path)} steps from safe to bold.")
     arguments.fit.write_text(fitted.policy.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -183,7 +208,7 @@ def _fit(arguments: Namespace, predictor: Predictor, calibration: Predictions, b
 
 
 def _check_fit(arguments: Namespace) -> None:
-    if arguments.fit and (part_of(arguments) != "calibration" or not arguments.version):
+    if arguments.fit and (part_of(arguments) != UNSEEN_PART or not arguments.version):
         raise UsageError(
             f"No policy was fitted: the part is {part_of(arguments)!r}, its version {arguments.version!r}. Wanted part "
             "'calibration' of a file with splits, and a new version. Give --part calibration --splits FILE --version V."
@@ -191,9 +216,18 @@ def _check_fit(arguments: Namespace) -> None:
 
 
 def certify_bundle(arguments: Namespace, load: Load, say: Say) -> Answer:
-    """What the posts prove of the policy within a risk budget; with `fit`, of new thresholds for that budget."""
+    """What the posts prove of the policy within a risk budget; with `fit`, of new thresholds for that budget.
+
+    Raises:
+        BundleError, SourceError, SplitsError, UsageError: when something cannot be used, posts that the model has seen
+            among it.
+    """
     _check_fit(arguments)
-    predictor, predictions = _predict(arguments, load, say)
+    predictor, read = _read(arguments, load, say)
+    seen = read.why_seen(predictor.bundle)
+    if seen:
+        raise UsageError(f"Nothing was certified: {seen}. What a model does on posts it has seen proves nothing.")
+    predictions = predict_posts(predictor, read.posts)
     base = predictor.policy.model_copy(update={"budget": _budget(arguments, predictor.policy)})
     if arguments.fit:
         policy = _fit(arguments, predictor, predictions, base, say)

@@ -22,8 +22,9 @@ How the path is chosen (development split):
 Whoever fits may ask more of a policy than what is proven (`allows`): the boldest step that is certified and allowed is
 taken. That proves nothing less, since all certificates up to the last hold together.
 
-The tests count trials as independent. Posts of one author, thread or pair are not quite: keep groups whole in splits,
-and read the grouped intervals of `evaluation.summary` beside the certificate.
+The tests count trials as independent. Posts of one author, thread, pair or manner are not quite: keep groups whole in
+splits, and look in how many groups the errors lie. The exact intervals of leaks and wrong closings in
+`evaluation.summary` look at no groups either (docs/evaluation.md has what that comes to on our corpus).
 """
 
 from collections.abc import Callable, Sequence

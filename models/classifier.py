@@ -13,11 +13,12 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding
 
 from data.rendering import Rendered
 from data.taxonomy import ROUTES
 from models.bundle import Reading
+from models.reading import cut_context, load_tokenizer
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
@@ -45,14 +46,6 @@ class Logits:
 
     route: FloatArray
     intent: FloatArray
-
-
-def load_tokenizer(path: Path, reading: Reading) -> Tokenizer:
-    """The tokenizer of a bundle, its windows set once: text cut into windows, the context never."""
-    tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(max_length=reading.window_tokens, stride=reading.overlap_tokens, strategy="only_first")
-    return tokenizer
 
 
 def session_options(threads: int = 1) -> onnxruntime.SessionOptions:
@@ -119,12 +112,7 @@ class Classifier:
 
     def encode(self, rendered: Rendered) -> Encoded:
         """The windows of one rendered post. Cuts the context to its own limit, never the post for the context."""
-        context = rendered.context
-        limit = self._reading.context_tokens
-        if len(context.encode()) > limit:  # a token is a byte or more; a Korean syllable becomes three tokens
-            tokens = self._tokenizer.encode(context, add_special_tokens=False)
-            if len(tokens.ids) > limit:
-                context = context[: tokens.offsets[limit][0]]
+        context = cut_context(self._tokenizer, rendered.context, self._reading.context_tokens)
         first = self._tokenizer.encode(rendered.text, context)
         windows = (first, *first.overflowing)
         kept = self._reading.max_windows

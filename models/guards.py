@@ -4,15 +4,18 @@ Deterministic. Owns how the facts are read; what follows from them stands in `mo
 """
 
 import re
+import unicodedata
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
+from types import MappingProxyType
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from data.handles import AUTHORITY_NAMES, normal_handle
 from data.post import Post
-from data.rendering import Rendered
+from data.rendering import Rendered, spoken_text
 from models.policy import Facts, GuardLines
 
 _MASKS_AND_MENTIONS = re.compile(r"\[(?:link|card|phone|email|iban|account|national_id)\]|@(?:user|press|authority)\b")
@@ -20,6 +23,19 @@ _HASHTAG = re.compile(r"#\w+")
 _LETTER = re.compile(r"[^\W\d_]")
 _MIN_LETTERS_TO_TELL = 12
 """Below this a detector guesses: "thx", "ok", names. Measured on the corpus in docs/decisions/0004."""
+
+_SCRIPTS: Mapping[str, str] = MappingProxyType({
+    "am": "ETHIOPIC", "ar": "ARABIC", "as": "BENGALI", "be": "CYRILLIC", "bg": "CYRILLIC", "bn": "BENGALI",
+    "bo": "TIBETAN", "dv": "THAANA", "dz": "TIBETAN", "el": "GREEK", "fa": "ARABIC", "gu": "GUJARATI",
+    "he": "HEBREW", "hi": "DEVANAGARI", "hy": "ARMENIAN", "ja": "CJK HIRAGANA KATAKANA", "ka": "GEORGIAN",
+    "kk": "CYRILLIC ARABIC", "km": "KHMER", "kn": "KANNADA", "ko": "HANGUL CJK", "ku": "ARABIC", "ky": "CYRILLIC",
+    "lo": "LAO", "mk": "CYRILLIC", "ml": "MALAYALAM", "mn": "CYRILLIC", "mr": "DEVANAGARI", "my": "MYANMAR",
+    "ne": "DEVANAGARI", "or": "ORIYA", "pa": "GURMUKHI ARABIC", "ps": "ARABIC", "ru": "CYRILLIC", "sd": "ARABIC",
+    "si": "SINHALA", "sr": "CYRILLIC", "ta": "TAMIL", "te": "TELUGU", "tg": "CYRILLIC", "th": "THAI",
+    "ti": "ETHIOPIC", "ug": "ARABIC", "uk": "CYRILLIC", "ur": "ARABIC", "uz": "CYRILLIC", "yi": "HEBREW",
+    "zh": "CJK BOPOMOFO",
+})  # fmt: skip
+"""The scripts of languages that are not written in Latin alone, as the names of their letters in Unicode begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +59,33 @@ class LanguageDetector:
 
     def detect(self, text: str) -> Language:
         """The language of a rendered text, read without mentions, hashtags and masks."""
-        words = _HASHTAG.sub(" ", _MASKS_AND_MENTIONS.sub(" ", text))
+        words = _words(text)
         if len(_LETTER.findall(words)) < _MIN_LETTERS_TO_TELL:
             return Language(None, 0.0)
         code, confidence = self._identifier.result().classify(words)
         return Language(code, float(confidence))
+
+
+def _words(text: str) -> str:
+    return _HASHTAG.sub(" ", _MASKS_AND_MENTIONS.sub(" ", text))
+
+
+def _scripts(languages: Collection[str]) -> frozenset[str]:
+    return frozenset(script for code in languages for script in _SCRIPTS.get(code, "").split())
+
+
+def _is_foreign_script(text: str, supported: Collection[str]) -> bool:
+    """Whether most letters of a rendered text are of a script that no supported language is written in.
+
+    Latin is never foreign: names and brands are written in it everywhere. No letter is too few to tell, unlike for a
+    detector: eight of Chinese are a sentence.
+    """
+    if text.isascii():
+        return False
+    letters = _LETTER.findall(_words(text))
+    foreign = _scripts(_SCRIPTS) - _scripts(supported)
+    found = sum(re.split("[ -]", unicodedata.name(letter, ""), maxsplit=1)[0] in foreign for letter in letters)
+    return 2 * found > len(letters)
 
 
 def _is_readable(text: str) -> bool:
@@ -89,12 +127,13 @@ class Guards:
 
     def read(self, post: Post, rendered: Rendered, *, truncated: bool, lines: GuardLines, today: date) -> Facts:
         """The facts of one post; `rendered` is its rendering under the same handles as `lines`."""
-        lang, supported = _language(post.lang, self._detector.detect(rendered.text), lines)
+        spoken = spoken_text(post, rendered, lines.handles)
+        lang, supported = _language(post.lang, self._detector.detect(spoken), lines)
         handle = post.author.handle if post.author else None
         return Facts(
             platform=post.platform,
             lang=lang,
-            supported_language=supported,
+            supported_language=supported and not _is_foreign_script(spoken, lines.supported_languages),
             readable=_is_readable(rendered.text),
             truncated=truncated,
             exposed=rendered.exposed,

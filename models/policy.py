@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from data.handles import Handles
+from data.post import Count
 from data.taxonomy import BUILT_IN, Intent, Platform, Route, Taxonomy
 
 Action = Literal["auto_answer", "no_reply", "agent", "specialist"]
@@ -36,13 +37,16 @@ class Thresholds(_Value):
 
 
 class GuardLines(_Value):
-    """The lines and lists of the deterministic guards. Followers and reposts: the labelling guide's lines."""
+    """The lines and lists of the deterministic guards. Followers and reposts: the labelling guide's lines.
+
+    A line over any count that a post may have would be a guard that never fires, so there is none.
+    """
 
     supported_languages: tuple[str, ...] = ("en",)
     min_language_confidence: Probability = 0.5
     min_contradiction_confidence: Probability = 0.9
-    followers: Annotated[int, Field(ge=0)] = 50_000
-    reposts: Annotated[int, Field(ge=0)] = 500
+    followers: Count = 50_000
+    reposts: Count = 500
     vip_handles: tuple[str, ...] = ()
     extra_authority_handles: tuple[str, ...] = ()
     extra_press_handles: tuple[str, ...] = ()
@@ -132,6 +136,11 @@ def check_intents(policy: Policy, taxonomy: Taxonomy) -> None:
                 f"Policy {policy.version} does not fit: its {field} names {name!r}. Wanted {taxonomy.wanted}. "
                 "Name intents of this taxonomy alone; no_reply_intents is [] where none is closed without a reply."
             )
+
+
+def content_unanswered(policy: Policy, taxonomy: Taxonomy) -> frozenset[Intent]:
+    """The intents that lose nothing by silence: a simple post of any other that is left without a reply is an error."""
+    return frozenset((*policy.no_reply_intents, *taxonomy.needs_no_reply))
 
 
 @dataclass(frozen=True, slots=True)

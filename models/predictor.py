@@ -23,7 +23,7 @@ from models.calibration import FloatArray, probabilities
 from models.classifier import Classifier, Encoded, Logits
 from models.golden import TOLERANCE, departures
 from models.guards import Guards, LanguageDetector
-from models.policy import Decision, Facts, Policy, check_intents, decide
+from models.policy import Decision, Facts, Policy, check_intents, content_unanswered, decide
 
 Stage = Literal["render", "tokenize", "infer", "guard", "decide"]
 STAGES: tuple[Stage, ...] = ("render", "tokenize", "infer", "guard", "decide")
@@ -150,6 +150,11 @@ class Predictor:
         predictor = cls(bundle, classifier, guards, policy=policy)
         _check_golden(predictor)
         return predictor
+
+    @property
+    def content(self) -> frozenset[Intent]:
+        """The intents that lose nothing by silence, under the policy that decides."""
+        return content_unanswered(self.policy, self.bundle.taxonomy)
 
     def under(self, policy: Policy) -> Self:
         """The same model in memory under another policy."""

@@ -267,7 +267,7 @@ def create_app(
     keys = KeyRing(settings.api_keys_file, metrics) if settings.api_keys_file else None
     quotas = Quotas(settings.rate_limit_posts_per_minute)
     journal = make_journal(settings, metrics)
-    brake = make_brake(settings, metrics)
+    brake = make_brake(settings, metrics, journal.health)
     enforcer = Enforcer()
     rules = make_rules(settings, metrics, enforcer, lambda: brake.objection)
     service = Service(settings, metrics, journal, rules)

@@ -2,6 +2,7 @@
 
 What the brake is lies in the journal, so all servers agree, and whoever holds it by hand holds it everywhere. Until it
 was read once no machine answers, since nobody knows whether it is held; while it cannot be read it stays as it is.
+Time of which it did not see all that came is no quiet time: one that took hold by itself begins to wait anew.
 """
 
 import logging
@@ -15,11 +16,12 @@ from typing import Protocol
 from models.policy import Reason
 from serving.brake import BOUNDS, RELEASED, Bounds, Brake, Sight, step
 from serving.journal.address import read_address
+from serving.journal.faults import NotBegunError
 from serving.logs import fault_of
 from serving.metrics import Metrics
 from serving.repeating import Idle, Repeated
 from serving.settings import Settings
-from serving.wire import BrakeAnswer, BrakeState
+from serving.wire import BrakeAnswer, BrakeState, JournalAnswer
 
 LOOK_EVERY_S = 5.0
 """A window has 15 minutes; to look costs two counts over it, under 10 ms at 100,000 decisions."""
@@ -46,7 +48,8 @@ class CrisisBrake:
     """The brake of a server, moved on a thread of its own from `start` to `close`. Safe between threads.
 
     It does what the journal says. Only one that looks `by_itself` takes hold where too much comes in; any lets go of
-    what took hold so, since the server that it was may be gone.
+    what took hold so, since the server that it was may be gone. `complete` says whether all that was decided here since
+    it was asked last lies in the journal.
     """
 
     def __init__(
@@ -55,15 +58,19 @@ class CrisisBrake:
         metrics: Metrics,
         *,
         by_itself: bool = True,
+        complete: Callable[[], bool] = lambda: True,
         bounds: Bounds = BOUNDS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._open_book = cache(open_book)  # on the brake's own thread: SQLAlchemy takes 0.25 s of CPU
         self._by_itself = by_itself
+        self._complete = complete
         self._bounds = bounds
         self._now = now
         self._brake: Brake | None = None
         self._looking = Lock()
+        self._saw = False  # what came, at the last look
+        self._untold = False  # it holds, which could not be written yet
         self._readable = True
         self._repeated = Repeated(self.look, every_s=LOOK_EVERY_S, name="brake")
         metrics.watch_brake(self.health)
@@ -90,26 +97,39 @@ class CrisisBrake:
             with self._looking:  # whoever pulled it by hand wants it seen at once
                 self._look()
         except Exception as error:  # noqa: BLE001 - whatever it is, the brake must stay as it is, and look again
-            if self._readable:
+            begun = not isinstance(error, NotBegunError)  # else nothing is wrong yet: the journal makes its file
+            if begun and self._readable:
                 LOG.error("brake_blind", extra={"fields": fault_of(error)})
-            self._readable = False
+            self._readable = not begun
         else:
             self._readable = True
 
     def _look(self) -> None:
+        saw_all, self._saw = self._complete() and self._saw, False
         book, now = self._open_book(), self._now()
-        before = self._written(book.last(), now)
+        written = book.last()
+        before = self._known(written, now)
         self._set(before)  # now, since a hand must be obeyed where the posts cannot be counted, too
         if before.by_hand or not (self._by_itself or before.engaged):
             return
-        after = step(before, book.look(now, self._bounds), now, self._bounds)
-        if after.engaged != before.engaged:
-            book.tell(after, now)
+        sights, self._saw = book.look(now, self._bounds), True
+        if before.engaged and not saw_all:
+            before = replace(before, over_at=now)  # who knows what came meanwhile
+        after = step(before, sights, now, self._bounds)
+        if after.engaged:
+            self._set(after)  # before it is told: a crisis that is seen holds where nothing can be written, too
+        if after.engaged != written.engaged:
+            self._untold = after.engaged
+            book.tell(after, after.since or now)
+        self._untold = False
         self._set(after)
 
-    def _written(self, written: Brake, now: datetime) -> Brake:
+    def _known(self, written: Brake, now: datetime) -> Brake:
         """The brake as it is written, with what is known here of it."""
         known = self._brake or RELEASED
+        if self._untold and not written.engaged:
+            return known
+        self._untold = False
         if replace(written, over_at=known.over_at) == known:
             return known
         return replace(written, over_at=now) if written.engaged else RELEASED  # by hand, or by another server
@@ -143,8 +163,23 @@ class NoBrake(Idle):
 AnyBrake = CrisisBrake | NoBrake
 
 
-def make_brake(settings: Settings, metrics: Metrics) -> AnyBrake:
+def completeness(health: Callable[[], JournalAnswer]) -> Callable[[], bool]:
+    """What says whether a journal wrote all that was decided since it was asked last, but for the last moments."""
+    known_dropped = 0
+
+    def complete() -> bool:
+        nonlocal known_dropped
+        found = health()
+        lost, known_dropped = found.dropped > known_dropped, found.dropped
+        return found.state == "ok" and not lost
+
+    return complete
+
+
+def make_brake(settings: Settings, metrics: Metrics, journal: Callable[[], JournalAnswer]) -> AnyBrake:
     """The brake of the journal that the settings name, not yet read; it looks by itself where they say so.
+
+    `journal` says how this server's journal does.
 
     Raises:
         SettingsError: when they name no journal that is known.
@@ -159,4 +194,4 @@ def make_brake(settings: Settings, metrics: Metrics) -> AnyBrake:
 
         return JournalBook(address)
 
-    return CrisisBrake(open_book, metrics, by_itself=settings.brake)
+    return CrisisBrake(open_book, metrics, by_itself=settings.brake, complete=completeness(journal))

@@ -65,17 +65,22 @@ def compare_golden(before: ServedModel, after: ServedModel) -> GoldenAnswer:
 
 
 def _check_name(new: ServedModel, lineup: Lineup) -> None:
-    """Answers name their versions alone, so two models in service may not share them and answer otherwise."""
+    """Answers name their versions alone, so two models in service may not share them and answer otherwise.
+
+    A model's name alone stands for its files: what people made active for it is put on whatever has that name.
+    """
+    bundle, own = new.predictor.bundle, new.own_policy
     for old in lineup.models:
-        before, after = old.predictor, new.predictor
-        same_files = all(
-            before.bundle.manifest.files.get(name) == after.bundle.manifest.files.get(name) for name in _ANSWERING_FILES
-        )
-        if old.versions == new.versions and not (same_files and before.policy == after.policy):
+        if old.versions.model != new.versions.model:
+            continue
+        files = old.predictor.bundle.manifest.files
+        same_files = all(files.get(name) == bundle.manifest.files.get(name) for name in _ANSWERING_FILES)
+        known = (old.own_policy, old.predictor.policy)
+        if not same_files or any(each.version == own.version and each != own for each in known):
             raise BundleError(
-                f"Bundle {after.bundle.directory} has the versions of a model in service and another content: model "
-                f"{new.versions.model}, policy {new.versions.policy}. Wanted: a version of its own, since answers name "
-                "nothing else. Make it with `python -m training run`, and give a changed policy another version."
+                f"Bundle {bundle.directory} has the name of a model in service and another content: model "
+                f"{new.versions.model}, policy {own.version}. Wanted: a version of its own, since answers name nothing "
+                "else. Make it with `python -m training run`, and give a changed policy another version."
             )
 
 

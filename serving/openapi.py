@@ -14,8 +14,15 @@ from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
 from serving.errors import ApiError
-from serving.requests import MAX_TIMEOUT_MS, TIMEOUT_HEADER
-from serving.wire import BatchRequest, ErrorResponse, FeedbackRequest, PredictRequest, ReloadRequest
+from serving.wire import (
+    MAX_TIMEOUT_MS,
+    TIMEOUT_HEADER,
+    BatchRequest,
+    ErrorResponse,
+    FeedbackRequest,
+    PredictRequest,
+    ReloadRequest,
+)
 
 INTERFACE_VERSION = "1"
 DESCRIPTION = """\

@@ -23,7 +23,7 @@ from serving.errors import (
     InvalidPostError,
     NotJsonContentError,
 )
-from serving.wire import BatchRequest, Detail, Limits, PredictRequest
+from serving.wire import MAX_TIMEOUT_MS, TIMEOUT_HEADER, BatchRequest, Detail, Limits, PredictRequest
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 MAX_DETAILS = 20
@@ -57,9 +57,7 @@ def _too_large(limit_bytes: int, got: str) -> BodyTooLargeError:
     )
 
 
-TIMEOUT_HEADER = "X-Request-Timeout-Ms"
 _ALLOWED_TIMEOUT = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
-MAX_TIMEOUT_MS = 600_000
 
 
 def read_timeout_ms(headers: Headers) -> int | None:

@@ -12,8 +12,10 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from models.policy import RiskBudget
+from serving.engine import ServedModel
 from serving.errors import NotReadyError
 from serving.journal.address import read_address
+from serving.journal.faults import NotBegunError
 from serving.lineup import Lineup
 from serving.logs import fault_of
 from serving.metrics import Metrics
@@ -32,8 +34,9 @@ NICENESS = 19
 LOG = logging.getLogger("signalbox.risk")
 OFF = RiskAnswer(state="off", e_value=None, alarm_at=None)
 _UNREAD = RiskAnswer(state="unread", e_value=None, alarm_at=None)
-ReadDraw = Callable[[Versions], "Stream | None"]
-"""The automatic answers of a model and policy that are watched, `None` while nobody is drawn. May raise anything."""
+ReadDraw = Callable[[ServedModel], "Stream | None"]
+"""The automatic answers of a model under its policy that are watched, `None` while nobody is drawn. May raise anything.
+"""
 
 
 def judge(stream: "Stream | None", budget: RiskBudget) -> RiskAnswer:
@@ -92,7 +95,7 @@ class RiskWatch:
         found = {}
         for role, model in self._lineup().answering.items():
             versions, before = model.versions, self._found.get(model.versions, _UNREAD)
-            found[versions] = judge(self._read(versions), model.predictor.policy.budget)
+            found[versions] = judge(self._read(model), model.predictor.policy.budget)
             if found[versions].state == "alarm" != before.state:
                 LOG.warning("risk_alarm", extra={"fields": {"role": role, **versions.model_dump()}})
         self._found = found
@@ -135,14 +138,16 @@ def make_risk(settings: Settings, lineup: Callable[[], Lineup], metrics: Metrics
         # On the reading thread, as the journal does: SQLAlchemy takes 0.25 s of CPU.
         from serving.journal.database import Database
 
-        return Database(address)
+        return Database(address, make=False)
 
-    def read(versions: Versions) -> "Stream | None":
-        if not address.begun:
-            return None
+    def read(model: ServedModel) -> "Stream | None":
         from serving.journal.draws import read_draw
 
-        return database().read(read_draw, versions, datetime.now(UTC), settings.journal_retention_days)
+        days = settings.journal_retention_days
+        try:
+            return database().read(read_draw, model.versions, model.predictor.content, datetime.now(UTC), days)
+        except NotBegunError:  # nobody can have been drawn yet
+            return None
 
     def let_go() -> None:
         if database.cache_info().currsize:

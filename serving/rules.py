@@ -10,12 +10,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 from models.policy import Reason, withheld
 from models.predictor import Prediction
 from serving.journal.address import read_address
-from serving.journal.faults import JournalError
+from serving.journal.faults import JournalError, NotBegunError
 from serving.likeness import Alike, shingles_of, words_of
 from serving.logs import fault_of
 from serving.metrics import Metrics
@@ -126,6 +127,7 @@ class ReadRules:
         self._read = read
         self._brake = brake
         self._let_go = let_go
+        self._looking = Lock()
         self._readable = True
         self._known: tuple[Rule, ...] | None = None
         self._books: dict[str, RuleBook] = {}
@@ -172,13 +174,18 @@ class ReadRules:
 
     def look(self) -> None:
         """Nothing; reads them now, on the calling thread."""
+        with self._looking:  # else what was read before a rule was made could come to hold after it
+            self._look()
+
+    def _look(self) -> None:
         try:
             rules = self._read()
         except Exception as error:  # noqa: BLE001 - whatever it is, what was known must go on holding
-            if self._readable:
+            begun = not isinstance(error, NotBegunError)  # else nothing is wrong yet: the journal makes its file
+            if begun and self._readable:
                 code = error.code if isinstance(error, JournalError) else None
                 LOG.error("rules_not_read", extra={"fields": {"code": code, **fault_of(error)}})
-            self._readable, self._state = False, "unread" if self._known is None else "stale"
+            self._readable, self._state = not begun, "unread" if self._known is None else "stale"
             return
         if rules != self._known:
             of_model: defaultdict[str, list[Rule]] = defaultdict(list)
@@ -213,13 +220,11 @@ def make_rules(
         # Imported on the reading thread, as the journal does: SQLAlchemy takes 0.25 s of CPU.
         from serving.journal.database import Database
 
-        return Database(address)
+        return Database(address, make=False)
 
     enforced: list[str | None] = [None]
 
     def read() -> "tuple[Rule, ...]":
-        if not address.begun:
-            return ()
         from serving.journal.policies import active_id, active_policy
         from serving.journal.rules import standing_rules
 

@@ -18,6 +18,9 @@ from models.policy import Action, Certificate, Promise, Queue, RiskBudget, Thres
 
 MAX_BATCH_POSTS = 256
 """The design's section 5."""
+TIMEOUT_HEADER = "X-Request-Timeout-Ms"
+"""Says within how many whole milliseconds, 1 to `MAX_TIMEOUT_MS`, the caller wants its answer."""
+MAX_TIMEOUT_MS = 600_000
 _LAST_POSTED_AT = datetime(2100, 1, 1, tzinfo=UTC)
 """A later time is a mistake of the caller, and counting on from the year 9999 would not be a time at all."""
 

@@ -15,6 +15,7 @@ from data.rejects import SourceError
 from data.splits import SplitsError
 from evaluation.marks import MarksError, put_between
 from models.bundle import DEFAULT_BUNDLE, MODEL_FILE, BundleError, load_bundle
+from training.ask_command import ASK, add_ask, run_ask
 from training.errors import TrainingError
 from training.experiments.commands import EXPERIMENTS, add_ladder, file_and_language, run_ladder
 from training.intent_command import INTENTS, add_intents, run_intents
@@ -125,17 +126,7 @@ def _add_figures(verbs: _Verbs) -> None:
 
 
 def _add_ask(verbs: _Verbs) -> None:
-    ask = _verb(
-        verbs,
-        "ask",
-        "keep what the members of a run say of a recipe's posts, to teach with",
-        "Ask the members of a run what they think of every post that the recipe trains on, with its author and\n"
-        "without, and keep the answers in a file. Named in `distillation.teacher`, that file teaches in their place.",
-        "  python -m training ask runs/teacher-0123456789 --recipe my-recipe.toml --out answers.npz\n",
-    )
-    ask.add_argument("run", type=Path, metavar="RUN", help="directory of the run whose members are asked")
-    _add_recipe(ask)
-    ask.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file of answers to write (.npz)")
+    add_ask(_verb(verbs, "ask", *ASK))
 
 
 def _add_distill(verbs: _Verbs) -> None:
@@ -284,14 +275,6 @@ def _figures(arguments: argparse.Namespace) -> dict[str, object]:
     return {"bundle": str(bundle.directory), "into": arguments.into and str(arguments.into)}
 
 
-def _ask(arguments: argparse.Namespace) -> dict[str, object]:
-    with needs_group("train", "Asking teachers"):
-        from training.answers import ask_run
-        from training.recipe import read_recipe
-    posts = ask_run(read_recipe(arguments.recipe), arguments.run, arguments.out, watch=progress_bar)
-    return {"answers": str(arguments.out), "posts": posts}
-
-
 def _distill(arguments: argparse.Namespace) -> dict[str, object]:
     with needs_group("train", "Distilling a student"):
         from training.recipe import read_recipe, read_student_recipe
@@ -364,7 +347,7 @@ _WORK: dict[str, Callable[[argparse.Namespace], dict[str, object] | None]] = {
     **{name: partial(experiment.run, say=_say) for name, experiment in EXPERIMENTS.items()},
     "ladder": partial(run_ladder, say=_say),
     "figures": _figures,
-    "ask": _ask,
+    "ask": run_ask,
     "distill": _distill,
     "intents": run_intents,
     "plane": _plane,

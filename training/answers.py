@@ -3,6 +3,7 @@
 The file is small and knows the posts by hashes alone; it is made once, kept with the recipe, and teaches in any clone.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from data.progress import Watch, unwatched
@@ -13,11 +14,22 @@ from training.runs import read_parts, read_unlabelled
 from training.teaching import ask_teachers, find_teachers
 
 
-def ask_run(recipe: Recipe, run: Path, out: Path, *, watch: Watch = unwatched) -> int:
-    """How many posts the file `out` then has answers to: all that the run of `recipe` trains on.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A file has answers to so many `posts`, of whose readings so many `texts` were asked about for it."""
+
+    posts: int
+    texts: int
+
+
+def ask_run(recipe: Recipe, run: Path, out: Path, *, keep: Path | None = None, watch: Watch = unwatched) -> Asked:
+    """What the file `out` then has answers to: all posts that the run of `recipe` trains on.
+
+    What the file `keep` says already is taken over, so that of a grown corpus only the new posts are asked about. A
+    sitting that was cut off goes on.
 
     Raises:
-        RecipeError: when `out` is there already, or `run` cannot teach these posts.
+        RecipeError: when `out` is there already, `run` cannot teach these posts, or `keep` is not for this recipe.
         EncoderError: when the encoder of `run` is nowhere.
         SourceError, SplitsError: when the posts or their splits cannot be read.
     """
@@ -32,12 +44,13 @@ def ask_run(recipe: Recipe, run: Path, out: Path, *, watch: Watch = unwatched) -
         )
     splits = read_parts(recipe)
     examples = make_examples(splits.part("train"), splits.taxonomy, unlabelled=read_unlabelled(recipe), watch=watch)
-    ask_teachers(
+    texts = ask_teachers(
         teachers,
         examples,
         out,
         intents=len(splits.taxonomy.intents),
         temperature=recipe.distillation.temperature,
+        keep=keep,
         watch=watch,
     )
-    return len(examples)
+    return Asked(len(examples), texts)

@@ -12,7 +12,7 @@ from data.rendering import render
 from data.splits import Splits
 from data.taxonomy import ROUTES, Taxonomy
 from evaluation.behaviour.capabilities import SHIPPED_CASES, read_cases
-from evaluation.behaviour.withstanding import withstands
+from evaluation.behaviour.withstanding import score_injections
 from evaluation.predictions import Predictions, join, predict_posts
 from evaluation.temperature import fit_temperature
 from evaluation.thresholds import Fitted, allow_all, fit_policy
@@ -104,5 +104,6 @@ def prove(candidate: Candidate, splits: Splits, *, withstand_injections: bool) -
     predictor = candidate.predictor(policy)
     choosing = join(candidate.development, predict_posts(predictor, splits.part("temperature")))
     held_out = predict_posts(predictor, splits.part("calibration"))
-    allows = withstands(predictor, read_cases(SHIPPED_CASES)) if withstand_injections else allow_all
+    injections = score_injections(predictor, read_cases(SHIPPED_CASES)) if withstand_injections else None
+    allows = injections.withstood_by if injections else allow_all
     return Proven(candidate, held_out, fit_policy(choosing, held_out, policy, allows=allows))

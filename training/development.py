@@ -55,14 +55,13 @@ def pool_pairs(network: Network, encoder: Encoder, pairs: Sequence[Rendered], *,
     return rows
 
 
-def measure(network: nn.Module, encoder: Encoder, examples: Sequence[Example], *, routed: bool) -> dict[str, float]:
+def figures_of(
+    examples: Sequence[Example], route_logits: Logits, intent_logits: Logits, *, routed: bool
+) -> dict[str, float]:
     """Macro-F1 and accuracy of the routes, or of the intents where nothing is `routed`; accuracy of the intents.
 
-    Not a number without examples: an intent task may hold nothing out.
+    The logits `[n, 4]` and `[n, k]` are of the n examples as they are.
     """
-    if not examples:
-        return dict.fromkeys(("macro_f1", "accuracy", "intent_accuracy"), math.nan)
-    route_logits, intent_logits = predict_logits(network, encoder, [each.full for each in examples])
     intents = np.array([each.intent for each in examples], dtype=np.int64), intent_logits.argmax(1)
     routes = np.array([each.route for each in examples], dtype=np.int64), route_logits.argmax(1)
     true, said = routes if routed else intents
@@ -72,3 +71,11 @@ def measure(network: nn.Module, encoder: Encoder, examples: Sequence[Example], *
         "accuracy": accuracy(true, said),
         "intent_accuracy": accuracy(*intents),
     }
+
+
+def measure(network: nn.Module, encoder: Encoder, examples: Sequence[Example], *, routed: bool) -> dict[str, float]:
+    """`figures_of` what the network says; not a number without examples: an intent task may hold nothing out."""
+    if not examples:
+        return dict.fromkeys(("macro_f1", "accuracy", "intent_accuracy"), math.nan)
+    said = predict_logits(network, encoder, [each.full for each in examples])
+    return figures_of(examples, *said, routed=routed)

@@ -9,8 +9,6 @@ import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tokenizers import Tokenizer
-
 from models.bundle import Reading, sha256_of
 from training.errors import EncoderError
 from training.examples import Encoder
@@ -90,5 +88,5 @@ def find_encoder(recipe: EncoderRecipe, hub: FromHub = from_hub) -> Path:
 
 
 def read_encoder(reading: Reading, directory: Path) -> Encoder:
-    """Rendered pairs to tensors, with the tokenizer of the encoder in `directory` and the window of the recipe."""
-    return Encoder(Tokenizer.from_file(str(directory / "tokenizer.json")), reading.window_tokens)
+    """Rendered pairs to tensors, with the tokenizer of the encoder in `directory` and the reading of the recipe."""
+    return Encoder(directory / "tokenizer.json", reading)

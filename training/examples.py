@@ -8,15 +8,18 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Encoding
 from torch import Tensor
 
 from data.post import Author, LabelledPost, Post
 from data.progress import Watch, unwatched
 from data.rendering import Rendered, render
 from data.taxonomy import ROUTES, Taxonomy
+from models.bundle import Reading
+from models.reading import cut_context, load_tokenizer
 from training.asides import CLOSING_WORDS, TO_MACHINES
 from training.recipe import FinetuneRecipe
 
@@ -205,22 +208,24 @@ def _stack(said: Sequence[Said]) -> Said:
 
 
 class Encoder:
-    """Rendered pairs to padded tensors, cut to one window of the model."""
+    """Rendered pairs to padded tensors: the first window that is read of a post in service."""
 
-    def __init__(self, tokenizer: Tokenizer, window_tokens: int) -> None:
-        self._tokenizer = tokenizer
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(max_length=window_tokens, strategy="longest_first")
+    def __init__(self, tokenizer: Path, reading: Reading) -> None:
+        self._tokenizer, self._context_tokens = load_tokenizer(tokenizer, reading), reading.context_tokens
+
+    def _encode(self, pair: Rendered) -> Encoding:
+        context = cut_context(self._tokenizer, pair.context, self._context_tokens)
+        return self._tokenizer.encode(pair.text, context or None)
 
     def lengths(self, pairs: Sequence[Rendered]) -> list[int]:
         """Tokens of each rendered pair."""
-        return [len(self._tokenizer.encode(pair.text, pair.context or None).ids) for pair in pairs]
+        return [len(self._encode(pair).ids) for pair in pairs]
 
     def batch(
         self, pairs: Sequence[Rendered], labels: Sequence[tuple[int, int]], said: Sequence[Said] | None = None
     ) -> Batch:
         """The padded batch of rendered pairs with their labels (route, intent) and what teachers say of them."""
-        encoded = [self._tokenizer.encode(pair.text, pair.context or None) for pair in pairs]
+        encoded = [self._encode(pair) for pair in pairs]
         longest = max(len(each.ids) for each in encoded)
 
         def padded(rows: list[list[int]]) -> Tensor:

@@ -21,6 +21,7 @@ from data.progress import Watch, unwatched
 from data.rendering import Rendered
 from data.taxonomy import Intent
 from evaluation.metrics import accuracy, macro_f1
+from models.bundle import sha256_of
 from training.development import Logits, pool_pairs, predict_logits
 from training.encoder import find_encoder, read_encoder
 from training.errors import RecipeError, TextsError
@@ -29,6 +30,7 @@ from training.finetune import CHECKPOINT_FILE
 from training.members import finetune_examples
 from training.network import Network, build_network
 from training.recipe import Recipe, recipe_toml
+from training.teaching import find_sources
 
 Part = Literal["train", "development", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -113,8 +115,13 @@ def read_task(path: Path) -> Task:
 
 
 def task_directory(recipe: Recipe, task: Task, runs: Path) -> Path:
-    """Where the run of this recipe on these texts keeps its state."""
-    key = hashlib.sha256(f"{recipe_toml(recipe)}\n{task.sha256}".encode()).hexdigest()
+    """Where the run of this recipe on these texts, taught by what its teachers are now, keeps its state.
+
+    Raises:
+        RecipeError: when the run that is to teach left no weights.
+    """
+    made_of = [recipe_toml(recipe), task.sha256, *map(sha256_of, find_sources(recipe.distillation))]
+    key = hashlib.sha256("\n".join(made_of).encode()).hexdigest()
     return runs / f"{recipe.name}-{key[:10]}"
 
 

@@ -42,7 +42,7 @@ from training.quantize import EXCLUSIONS, quantize_int8
 from training.ranks import ALONE, Ranks
 from training.recipe import Recipe, recipe_toml
 from training.record import begin, finish, follow, tell_epoch
-from training.runs import RUNS, bundle_place, forget, read_parts, read_unlabelled, run_directory
+from training.runs import RUNS, bundle_place, forget, holding_run, read_parts, read_unlabelled, run_directory
 from training.tracking.port import Track, untracked
 
 INT8_FILE = "int8.onnx"
@@ -196,7 +196,7 @@ def make_bundle(
     directory = run_directory(recipe, splits, runs)
     place = bundle_place(directory, out)
     encoder = find_encoder(recipe.encoder)
-    with track(recipe.name, directory, fresh=fresh) as tracking:
+    with holding_run(directory), track(recipe.name, directory, fresh=fresh) as tracking:
         if fresh:  # only now: a store that does not answer costs nothing that was trained
             forget(directory)
         begin(tracking, recipe, splits)

@@ -1,6 +1,6 @@
 """A recipe: everything that makes a model, as one readable TOML file, frozen and checked when it is read.
 
-A recipe may extend another: `extends = "default.toml"`, a path from its own directory, and write out only what
+A recipe may extend another: `extends = "plain.toml"`, a path from its own directory, and write out only what
 differs. The resolved copy (all that was extended and every default written out) goes into the bundle. Why each number
 of the default recipe is what it is stands in `training/LOG.md`.
 """

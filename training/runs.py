@@ -3,8 +3,11 @@
 A run has a directory of its own, named by recipe and data, so that a run that was cut off is found again.
 """
 
+import fcntl
 import hashlib
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from data.fingerprint import fingerprint
@@ -23,16 +26,17 @@ from training.tracking.port import DIRECTORY
 RUNS = Path("runs")
 BUNDLE = "bundle"
 """Where in its directory a run puts its bundle, unless it is told another place."""
+_LOCK_FILE = "training.lock"
 
 
 def run_directory(recipe: Recipe, splits: Splits, runs: Path = RUNS) -> Path:
-    """Where a run of this recipe on these posts keeps its state: another recipe or other posts, another directory.
+    """Where a run of this recipe on these posts keeps its state: another recipe, posts or splits, another directory.
 
     Raises:
         RecipeError: when the run that is to teach left no weights.
         SourceError: as `read_unlabelled`.
     """
-    made_of = [recipe_toml(recipe), fingerprint(splits.posts), RENDERING_VERSION]
+    made_of = [recipe_toml(recipe), fingerprint(splits.posts), splits.file.sha256, RENDERING_VERSION]
     if splits.taxonomy != BUILT_IN:  # its path is in the recipe, and may lead to other intents now
         made_of.append(splits.taxonomy.model_dump_json())
     made_of += map(sha256_of, find_sources(recipe.distillation))  # likewise
@@ -109,13 +113,34 @@ def read_unlabelled(recipe: Recipe) -> tuple[Post, ...]:
     return read_posts(files).posts if files else ()
 
 
+@contextmanager
+def holding_run(directory: Path) -> Iterator[None]:
+    """The right to train in the `directory` of a run; a second process is refused, a killed one lets go.
+
+    Raises:
+        TrainingError: when another process holds it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / _LOCK_FILE).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TrainingError(
+                f"The run {directory} is being trained by another process. Wanted: one at a time, they would write "
+                "over each other's state. Wait until it has ended, or end it; the same command then goes on."
+            ) from None
+        yield
+
+
 def forget(directory: Path) -> None:
     """Nothing; what earlier sittings left is gone, but for what is not theirs.
 
     The record of the run is the tracking's to end, and an earlier bundle stays until there is another.
     """
     for path in directory.glob("*"):
+        if path.name in (DIRECTORY, BUNDLE, _LOCK_FILE):
+            continue
         if path.is_file():
             path.unlink()
-        elif path.name not in (DIRECTORY, BUNDLE):
+        else:
             shutil.rmtree(path)

@@ -15,8 +15,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from data.fingerprint import fingerprint
 from data.progress import Watch, unwatched
 from data.splits import Splits
+from models.bundle import sha256_of
 from training.encoder import find_encoder, read_encoder
 from training.errors import RecipeError
 from training.examples import make_examples
@@ -25,7 +27,7 @@ from training.history import Epoch
 from training.members import AVERAGE_FILE, SAID_FILE
 from training.network import Network, intents_of, load_network
 from training.objectives import distillation_loss, label_loss
-from training.recipe import Recipe, StudentRecipe
+from training.recipe import Recipe, StudentRecipe, recipe_toml
 from training.runs import RUNS, find_left, read_parts, run_directory
 from training.teaching import Teacher, ask_teachers, taught
 
@@ -66,10 +68,17 @@ def load_student(encoder_directory: Path, weights: Path) -> Network:
     return network.eval()
 
 
-def student_directory(student: StudentRecipe, teacher_directory: Path) -> Path:
-    """Where a student of this recipe keeps its state: a directory of its own in that of its teacher's run."""
-    key = hashlib.sha256(student.model_dump_json().encode()).hexdigest()
-    return teacher_directory / f"student-{key[:10]}"
+def student_directory(student: StudentRecipe, recipe: Recipe, teacher_weights: Path, splits: Splits) -> Path:
+    """Where a student keeps its state: beside its teacher, elsewhere for other weights, recipes, posts or splits."""
+    made_of = [
+        student.model_dump_json(),
+        recipe_toml(recipe),
+        sha256_of(teacher_weights),
+        fingerprint(splits.posts),
+        splits.file.sha256,
+    ]
+    key = hashlib.sha256("\n".join(made_of).encode()).hexdigest()
+    return teacher_weights.parent / f"student-{key[:10]}"
 
 
 def distill(
@@ -98,7 +107,7 @@ def distill(
             "head_learning_rate_factor": 1.0,  # its heads are trained already
         }
     )
-    directory = student_directory(student, teacher_weights.parent)
+    directory = student_directory(student, recipe, teacher_weights, splits)
     if fresh and directory.exists():
         shutil.rmtree(directory)
     teacher = load_network(encoder_directory, teacher_weights, "sdpa")

@@ -29,6 +29,11 @@ def _posts(arguments: Namespace) -> tuple[LabelledPost, ...]:
     if reading.rejects:
         write_rejects(arguments.rejects, reading.rejects)
         say(f"{len(reading.rejects)} rows are no posts; they are put aside in {arguments.rejects}.")
+    if not reading.posts:
+        raise SourceError(
+            f"{arguments.file} was not audited: none of its rows is a post. Wanted labelled posts. See what "
+            f"`python -m data check` says of them{f', and {arguments.rejects}' if reading.rejects else ''}."
+        )
     (twice, n), *_ = Counter(post.id for post in reading.posts).most_common(1)
     if n > 1:
         raise SourceError(

@@ -13,20 +13,6 @@ from evaluation.comparison.flips import read_flips
 from evaluation.comparison.page import Compared, ComparisonFiles, as_json, write_comparison
 from evaluation.comparison.settings import Gate, read_gate
 from evaluation.comparison.sides import run_pair
-from models.bundle import Bundle
-
-UNSEEN_PART = "calibration"
-"""The one part that takes no part in making a model; thresholds are proven on it."""
-
-
-def _why_seen(part: str, posts_fingerprint: str, bundles: tuple[Bundle, Bundle]) -> str | None:
-    """Why figures on these posts would be too good, `None` where nothing says so."""
-    if part not in (ALL, UNSEEN_PART):
-        return f"the part {part!r} takes part in making a model; wanted {UNSEEN_PART!r}, or posts of their own"
-    made = [each.manifest.model_version for each in bundles if each.manifest.data_fingerprint == posts_fingerprint]
-    if part == ALL and made:
-        return f"these are the posts that {' and '.join(made)} was made from; wanted others, or --part {UNSEEN_PART}"
-    return None
 
 
 def run_comparison(arguments: Namespace, load: Load, say: Say) -> tuple[Compared, ComparisonFiles]:
@@ -38,12 +24,10 @@ def run_comparison(arguments: Namespace, load: Load, say: Say) -> tuple[Compared
     """
     gate = read_gate(arguments.gate) if arguments.gate else Gate()
     champion, challenger = load(arguments.champion, None), load(arguments.challenger, None)
-    part = part_of(arguments)
-    posts = read_part(arguments, part, challenger.bundle.taxonomy, say)
-    posts_fingerprint = fingerprint(posts)
-    pair = run_pair(champion, challenger, posts, read_cases(DEFAULT_CASES), watch=progress_bar)
+    read = read_part(arguments, part_of(arguments), challenger.bundle.taxonomy, say)
+    pair = run_pair(champion, challenger, read.posts, read_cases(DEFAULT_CASES), watch=progress_bar)
     changes = slice_changes(pair)
-    seen = _why_seen(part, posts_fingerprint, (champion.bundle, challenger.bundle))
+    seen = read.why_seen(champion.bundle, challenger.bundle)
     compared = Compared(
         pair=pair,
         gate=gate,
@@ -51,8 +35,8 @@ def run_comparison(arguments: Namespace, load: Load, say: Say) -> tuple[Compared
         slices=changes,
         flips=read_flips(pair),
         file=str(arguments.file),
-        part=None if part == ALL else part,
-        posts_fingerprint=posts_fingerprint,
+        part=None if read.name == ALL else read.name,
+        posts_fingerprint=fingerprint(read.posts),
         created_at=datetime.now(UTC),
     )
     return compared, write_comparison(arguments.out, compared)

@@ -1,13 +1,16 @@
-"""The risk monitor's figures: the interval for the risk, and how long an alarm takes. The alarm is `models.promise`.
+"""The risk monitor's figures: the interval for the risk, how much reading narrows it, how long an alarm takes.
 
-Both after Waudby-Smith & Ramdas 2024, "Estimating means of bounded random variables by betting", JRSS-B 86(1), arXiv
-2010.09686: a candidate risk is kept as long as nobody has made much money by betting against it.
+The alarm is `models.promise`. All after Waudby-Smith & Ramdas 2024, "Estimating means of bounded random variables by
+betting", JRSS-B 86(1), arXiv 2010.09686: a candidate risk is kept as long as nobody has made much money by betting
+against it.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
 
+from evaluation.certificates import MAX_LABELS
 from evaluation.predictions import BoolArray, IntArray
 from models.calibration import FloatArray
 from models.promise import MOST, check_answers, log_mean_exp, stakes_above
@@ -71,6 +74,11 @@ def _log_capital(stakes: FloatArray, chances: FloatArray, events: IntArray, othe
     return log_mean_exp(totals)
 
 
+def _limit(confidence: float) -> float:
+    """The capital, in logarithms, at which one of two gamblers has a candidate rejected."""
+    return float(np.log(2) - np.log1p(-confidence))
+
+
 def risk_sequence(
     wrong: BoolArray, drawn: BoolArray, probability: FloatArray, *, confidence: float = 0.95, points: int = 100
 ) -> RiskSequence:
@@ -90,7 +98,7 @@ def risk_sequence(
     seen = np.cumsum(of_kind, axis=0)[places - 1]
     events = np.cumsum(of_kind & (wrong & drawn)[:, None], axis=0)[places - 1]
     estimate = np.minimum(events.sum(axis=1) / np.maximum(seen @ chances, np.finfo(np.float64).tiny), 1.0)
-    limit = np.log(2) - np.log1p(-confidence)
+    limit = _limit(confidence)
     capitals = [_log_capital(stakes(_CANDIDATES), chances, events, seen - events) for stakes in (stakes_above, _down)]
     # The capital on "more" falls and that on "less" rises with the candidate, since every factor does. So what lies
     # beyond a rejected candidate is rejected too, and each end is the last one that was.
@@ -98,3 +106,24 @@ def risk_sequence(
     below = np.where(capitals[0] >= limit, np.arange(1, len(_CANDIDATES) + 1), 0).max(axis=1, initial=0)
     above = np.where(capitals[1] >= limit, np.arange(1, len(_CANDIDATES) + 1), len(edges) - 1)
     return RiskSequence(places, edges[below], estimate, edges[above.min(axis=1, initial=len(edges) - 1)])
+
+
+def reads_to_show(
+    wrong: BoolArray, drawn: BoolArray, probability: FloatArray, *, wanted: float, confidence: float = 0.95
+) -> int | None:
+    """How many more answers, all of them read and right, until `risk_sequence` ends under a share `wanted` (0 to 1).
+
+    0 where it does already, `None` where it would take over a million. Whoever reads on until that is reached, and
+    looks after every answer, is wrong no more often than the confidence says.
+
+    Raises:
+        ValueError: when the arrays differ in length, or a number is out of its range.
+    """
+    check_answers(wrong, drawn, probability, confidence)
+    if not 0 < wanted < 1:
+        raise ValueError(f"Nothing was counted: the wanted share is {wanted}. Wanted: over 0 and under 1. Correct it.")
+    stakes, events = _down(np.array(wanted)), (wrong & drawn)[:, None]
+    gone = np.log1p(stakes * (events - wanted * probability[:, None])).sum(axis=0)
+    each, limit = np.log1p(-stakes * wanted), _limit(confidence)
+    more = bisect_left(range(MAX_LABELS + 1), True, key=lambda reads: bool(log_mean_exp(gone + reads * each) >= limit))
+    return None if more > MAX_LABELS else more

@@ -30,7 +30,7 @@ from serving.client.results import (
     cause_of,
     results_of,
 )
-from serving.wire import MAX_BATCH_POSTS, ModelResponse
+from serving.wire import MAX_BATCH_POSTS, MAX_TIMEOUT_MS, TIMEOUT_HEADER, ModelResponse
 
 if TYPE_CHECKING:
     import httpx
@@ -72,7 +72,7 @@ def _http_options(base_url: str, api_key: str | None) -> dict[str, Any]:
 
 
 def _request_options(call: Call, timeout_s: float) -> dict[str, Any]:
-    headers = {"X-Request-Timeout-Ms": str(max(1, int(timeout_s * 1_000)))}
+    headers = {TIMEOUT_HEADER: str(max(1, int(min(timeout_s * 1_000, MAX_TIMEOUT_MS))))}  # refused above its maximum
     if call.body is None:
         return {"method": "GET", "url": call.path, "headers": headers, "timeout": timeout_s}
     headers["Content-Type"] = "application/json"
@@ -96,6 +96,9 @@ class Signalbox:
     """A client for one server, to be used in a `with` block or closed; threads may share it.
 
     `timeout_s` is the time for one request with all its `retries`; a batch over `batch_posts` is several requests.
+    httpx waits as long for each step (to connect, to send, for the next bytes of an answer), so a server that is slow
+    at several may take a few times as much, and one that sends the head of its answer byte by byte longer still.
+    `AsyncSignalbox` keeps to `timeout_s` whatever the server does.
     `transport`, `clock`, `sleep` and `jitter` are for tests.
 
     Raises:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from serving.commands.verbs import DONE, MISUSE, Verbs, add_journal, add_verb, reply, say
+from serving.commands.verbs import DONE, MISUSE, Verbs, add_journal, add_verb, reply, say, user
 
 
 def add(verbs: Verbs) -> None:
@@ -34,17 +34,13 @@ def add(verbs: Verbs) -> None:
 
 def rules(arguments: argparse.Namespace) -> int:
     """Lists the must-not-answer rules that hold, or takes one away. Servers follow within two seconds."""
-    import getpass
-
     from serving.journal.database import existing_database
     from serving.journal.rules import remove_rule, standing_rules
     from serving.settings import read_settings
 
     settings = read_settings(journal=arguments.journal, host="127.0.0.1")
     with existing_database(settings) as database:
-        removed = arguments.remove and database.write(
-            remove_rule, arguments.remove, by=getpass.getuser(), reason=arguments.reason
-        )
+        removed = arguments.remove and database.write(remove_rule, arguments.remove, by=user(), reason=arguments.reason)
         found = database.read(standing_rules)
     if arguments.remove and not removed:
         say(f"Nothing was removed: no rule {arguments.remove} holds. Wanted: the id of one. List them with `rules`.")
@@ -60,8 +56,6 @@ def brake(arguments: argparse.Namespace) -> int:
 
     Every server of the journal follows within five seconds. Held by hand, it lets go by hand alone.
     """
-    import getpass
-
     from serving.journal.brake import BrakeStepError, brake_events, move_brake, standing_brake
     from serving.journal.database import existing_database
     from serving.settings import read_settings
@@ -70,9 +64,9 @@ def brake(arguments: argparse.Namespace) -> int:
     with existing_database(settings) as database:
         try:
             if arguments.hold is not None:
-                database.write(move_brake, "engaged", why=arguments.hold, by=getpass.getuser())
+                database.write(move_brake, "engaged", why=arguments.hold, by=user())
             if arguments.release is not None:
-                database.write(move_brake, "released", why=arguments.release, by=getpass.getuser())
+                database.write(move_brake, "released", why=arguments.release, by=user())
         except BrakeStepError as error:
             say(str(error))
             return MISUSE

@@ -27,8 +27,22 @@ class Address:
 
     @property
     def begun(self) -> bool:
-        """False while there is no file: the journal's own thread makes it, and nobody can have written into it."""
+        """False where there is no file of SQLite: it was not made yet, or is away."""
         return self.path is None or self.path.exists()
+
+    @property
+    def file(self) -> tuple[int, int] | None:
+        """Which file lies there now, by its device and number (inode); `None` for PostgreSQL.
+
+        One that was removed stays open to whoever had it open, and is nobody else's.
+
+        Raises:
+            OSError: when there is none.
+        """
+        if self.path is None:
+            return None
+        found = self.path.stat()
+        return found.st_dev, found.st_ino
 
 
 def _refuse(problem: str) -> SettingsError:

@@ -131,19 +131,18 @@ def look_back(connection: Connection, at: datetime, bounds: Bounds) -> tuple[Sig
 
 
 class JournalBook:
-    """The journal as the brake's book (`serving.braking.BrakeBook`)."""
+    """The journal as the brake's book (`serving.braking.BrakeBook`), which makes none where there is none."""
 
     def __init__(self, address: Address) -> None:
-        self._address = address
-        self._database = Database(address)
+        self._database = Database(address, make=False)
 
     def last(self) -> Brake:
         """The brake as it was written last."""
-        return self._database.read(standing_brake) if self._address.begun else RELEASED
+        return self._database.read(standing_brake)
 
     def look(self, at: datetime, bounds: Bounds) -> Sequence[Sight]:
         """What came of late."""
-        return self._database.read(look_back, at, bounds) if self._address.begun else ()
+        return self._database.read(look_back, at, bounds)
 
     def tell(self, brake: Brake, at: datetime) -> None:
         """Nothing; the brake is written."""

@@ -4,7 +4,7 @@ Only what was drawn by its lot counts. An answer that somebody read for another 
 model, is in here as one that was not drawn.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection
 
+from data.taxonomy import Intent
 from models.calibration import FloatArray
 from models.policy import RiskBudget
 from models.promise import BoolArray, Watch, lot_of, watch
@@ -22,7 +23,10 @@ from serving.journal.samples import Sample
 from serving.wire import Versions
 
 Verdict = Literal["unread", "doubt", "right", "wrong", "sensitive"]
-"""What is known of an answer; `wrong` is any other route than simple, but for `sensitive`, which is wrong as well."""
+"""What is known of an answer. `wrong` is what the budget of that name counts (docs/decisions/0009): another route than
+simple, or left without the reply that its intent wants; `sensitive` is wrong as well."""
+Content = frozenset[Intent]
+"""The intents that lose nothing by silence, under one policy (`models.policy.content_unanswered`)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,18 +66,26 @@ class Stream:
         return watch(wrong[:n], self.drawn[:n], self.chance[:n], promise=budget.wrong, confidence=budget.confidence)
 
 
-def verdict_of(said: Iterable[Said]) -> Verdict:
-    """What most of those say who gave a label; even numbers are a doubt, and so is "can't tell" alone."""
+def _is_wrong(label: Said, action: str, content: Content) -> bool:
+    return label.route != "simple" or (action == "no_reply" and label.intent not in content)
+
+
+def verdict_of(said: Iterable[Said], action: str, content: Content) -> Verdict:
+    """What most of those say who gave a label; even numbers are a doubt, and so is "can't tell" alone.
+
+    `action` is what the machine did; silence is right for the intents of `content` alone.
+    """
     readings = list(said)
-    routes = [each.route for each in readings if each.verdict == "label"]
-    if not routes:
+    labels = [each for each in readings if each.verdict == "label"]
+    if not labels:
         return "doubt" if any(each.verdict == "cannot_tell" for each in readings) else "unread"
-    wrong, sensitive = len(routes) - routes.count("simple"), routes.count("sensitive")
-    if 2 * wrong == len(routes):
+    wrong = sum(_is_wrong(each, action, content) for each in labels)
+    sensitive = sum(each.route == "sensitive" for each in labels)
+    if 2 * wrong == len(labels):
         return "doubt"
-    if 2 * wrong < len(routes):
+    if 2 * wrong < len(labels):
         return "right"
-    return "sensitive" if 2 * sensitive > len(routes) else "wrong"
+    return "sensitive" if 2 * sensitive > len(labels) else "wrong"
 
 
 def scopes_of(
@@ -95,16 +107,20 @@ def scopes_of(
     return Scope(*names, begun), Scope(*names, begun - length, begun) if turns else None
 
 
-def read_stream(connection: Connection, scope: Scope, settings: Sequence[Lottery]) -> Stream:
-    """The automatic answers of a scope, which begins with or after the first of the settings."""
+def read_stream(connection: Connection, scope: Scope, settings: Sequence[Lottery], content: Content) -> Stream:
+    """The automatic answers of a scope, which begins with or after the first of the settings.
+
+    `content` is that of the scope's policy.
+    """
     answers = automatic_answers(connection, scope)
     said = said_of_automatic_answers(connection, scope)
-    ids, at_ms = zip(*answers, strict=True) if answers else ((), ())
+    ids, at_ms, actions = zip(*answers, strict=True) if answers else ((), (), ())
     begins = [ms_of(each.since) for each in settings]
     held = [settings[place - 1] for place in np.searchsorted(begins, at_ms, side="right")]
     drawn = [lot_of(key, each.secret) < each.chance for key, each in zip(ids, held, strict=True)]
     verdicts: list[Verdict] = [
-        verdict_of(said.get(key, ())) if is_drawn else "unread" for key, is_drawn in zip(ids, drawn, strict=True)
+        verdict_of(said.get(key, ()), action, content) if is_drawn else "unread"
+        for key, action, is_drawn in zip(ids, actions, drawn, strict=True)
     ]
     return Stream(
         ids=ids,
@@ -128,16 +144,20 @@ def unread_by(stream: Stream, reader: str) -> list[str]:
     return [key for key in waiting if all(each.reader != reader for each in stream.said.get(key, ()))]
 
 
-def read_draw(connection: Connection, versions: Versions, now: datetime, retention_days: int) -> Stream | None:
-    """The answers that are watched now, `None` while nobody is drawn."""
+def read_draw(
+    connection: Connection, versions: Versions, content: Content, now: datetime, retention_days: int
+) -> Stream | None:
+    """The answers that are watched now, `None` while nobody is drawn; `content` is that of the versions' policy."""
     settings = lotteries(connection)
     scopes = scopes_of(settings, versions, now, retention_days)
-    return read_stream(connection, scopes[0], settings) if scopes else None
+    return read_stream(connection, scopes[0], settings, content) if scopes else None
 
 
-def read_draws(connection: Connection, models: Iterable[Versions], now: datetime, retention_days: int) -> Stream | None:
+def read_draws(
+    connection: Connection, models: Mapping[Versions, Content], now: datetime, retention_days: int
+) -> Stream | None:
     """The watched answers of several models in one order, to be read by people; a figure is of one model alone."""
-    found = [read_draw(connection, versions, now, retention_days) for versions in models]
+    found = [read_draw(connection, versions, content, now, retention_days) for versions, content in models.items()]
     streams = [stream for stream in found if stream is not None]
     if not streams:
         return None

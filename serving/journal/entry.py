@@ -50,7 +50,7 @@ class Entry:
 
 
 def _author_of(post: Post, key: str | None) -> str | None:
-    handle = normal_handle(post.author.handle.strip()) if key and post.author and post.author.handle else ""
+    handle = normal_handle(post.author.handle) if key and post.author and post.author.handle else ""
     return pseudonym_of(handle, key) if key and handle else None
 
 

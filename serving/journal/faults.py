@@ -13,5 +13,12 @@ class StoreDownError(JournalError):
     """The database cannot do it now: it is gone, full, locked or not to be reached. Later it may."""
 
 
+class NotBegunError(StoreDownError):
+    """There is no file of SQLite yet, and none was seen: the journal's own thread makes it, or says why it cannot."""
+
+    def __init__(self) -> None:
+        super().__init__("not_begun")
+
+
 class EntryRefusedError(JournalError):
     """The database will never take an entry as it is; the others must not wait for it."""

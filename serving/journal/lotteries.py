@@ -53,6 +53,7 @@ class Said:
     reader: str
     verdict: str
     route: str | None
+    intent: str | None
 
 
 def set_lottery(connection: Connection, *, chance: float, by: str) -> Lottery:
@@ -88,17 +89,17 @@ def _within(scope: Scope) -> Iterator[ColumnElement[bool]]:
     yield FACETS.c.policy_version == scope.policy_version
 
 
-def automatic_answers(connection: Connection, scope: Scope) -> tuple[tuple[str, int], ...]:
-    """The prediction ids of the automatic answers, with when each was received in ms since 1970, in that order."""
-    columns = FACETS.c["prediction_id", "at_ms"]
+def automatic_answers(connection: Connection, scope: Scope) -> tuple[tuple[str, int, str], ...]:
+    """The automatic answers in the order in which they came: prediction id, when received in ms since 1970, action."""
+    columns = FACETS.c["prediction_id", "at_ms", "action"]
     found = connection.execute(select(*columns).where(*_within(scope)).order_by(columns[1], columns[0]))
-    return tuple((prediction_id, at_ms) for prediction_id, at_ms in found)
+    return tuple((prediction_id, at_ms, action) for prediction_id, at_ms, action in found)
 
 
 def said_of_automatic_answers(connection: Connection, scope: Scope) -> dict[str, tuple[Said, ...]]:
     """The readings of those answers that stand, by prediction id."""
     read = standing()
-    columns = read.c["prediction_id", "reader", "verdict", "route"]
+    columns = read.c["prediction_id", "reader", "verdict", "route", "intent"]
     joined = FACETS.join(read, read.c.prediction_id == FACETS.c.prediction_id)
     asked = select(*columns).select_from(joined).where(*_within(scope)).order_by(read.c.made_at, read.c.id)
     said: dict[str, tuple[Said, ...]] = {}

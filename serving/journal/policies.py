@@ -13,7 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, func, insert, select
 
 from models.policy import Policy
-from serving.journal.reviews import new_id, now
+from serving.journal.reviews import masked, new_id, now
 from serving.journal.tables import POLICY_EVENTS, POLICY_VERSIONS
 
 State = Literal["proposed", "approved", "rejected", "active", "replaced", "rolled_back"]
@@ -102,7 +102,7 @@ def _tell(
     at: datetime | None = None,
     key: str | None = None,
 ) -> None:
-    row = {"policy_id": policy_id, "state": state, "by": by, "reason": reason, "at": at or now(), "key": key}
+    row = {"policy_id": policy_id, "state": state, "by": by, "reason": masked(reason), "at": at or now(), "key": key}
     connection.execute(insert(POLICY_EVENTS), row)
 
 

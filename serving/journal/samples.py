@@ -1,13 +1,13 @@
 """Which posts people look at: the random sample that was read, where models disagree, several choices by turns."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import BigInteger, Connection, and_, case, exists, func, literal, or_, select, tuple_
 
-from data.taxonomy import Route
+from data.taxonomy import Intent
 from serving.journal.facets import time_of
 from serving.journal.filter import Filter, conditions
 from serving.journal.queries import HOUR_S, KeptPost, read_posts, select_posts, unread
@@ -42,19 +42,24 @@ class Sample:
     wrong: int
 
 
-def read_sample(connection: Connection, wanted: Filter, *, right: Route) -> Sample:
+def read_sample(connection: Connection, wanted: Filter, *, content: Collection[Intent]) -> Sample:
     """The random sample that was read: in the order `random` all posts before the first that nobody has read.
 
     A post that was read for another reason counts where the order has come to it, and nowhere else, so that what people
-    look for has no part in it. Wrong is what a reader gave another route than `right`, and what none could tell.
+    look for has no part in it. Wrong is what a reader gave another route than simple, what was closed without
+    a reply though a reader gave it an intent that is not of `content` (which lose nothing by silence), and what none
+    could tell.
     """
     stands = standing()
     read = FACETS.c.prediction_id.in_(select(stands.c.prediction_id))
     first = select(func.min(FACETS.c.lot)).where(*conditions(wanted), ~read).scalar_subquery()
     passed = FACETS.c.lot < func.coalesce(first, literal(_OVER_ALL_LOTS, BigInteger))
-    other = FACETS.c.prediction_id.in_(select(stands.c.prediction_id).where(stands.c.route != right))
+    labels = select(stands.c.prediction_id).where(stands.c.verdict == "label")
+    other = FACETS.c.prediction_id.in_(labels.where(stands.c.route != "simple"))
+    wanting = FACETS.c.prediction_id.in_(labels.where(stands.c.intent.not_in(sorted(content))))
+    silent = (FACETS.c.action == "no_reply") & wanting
     untold = FACETS.c.prediction_id.not_in(labelled())
-    asked = select(func.count(), func.count().filter(other | untold)).where(*conditions(wanted), passed)
+    asked = select(func.count(), func.count().filter(other | silent | untold)).where(*conditions(wanted), passed)
     return Sample(*connection.execute(asked).one())
 
 

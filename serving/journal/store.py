@@ -137,8 +137,8 @@ class Store:
     """
 
     def __init__(self, address: Address, engine: Engine) -> None:
-        self._path = address.path
-        self._file = self._path.stat().st_ino if self._path else 0
+        self._address = address
+        self._file = address.file
         self._engine = engine
         self._clusters = Clusters()
         self._inserts = [insert_new(engine, table) for table in (DECISIONS, FACETS, SHADOWS)]
@@ -147,7 +147,7 @@ class Store:
     def _transaction(self) -> Iterator[Connection]:
         with told_apart():
             # A file that was removed is still open here, and what is written to it is seen by nobody.
-            if self._path and self._path.stat().st_ino != self._file:
+            if self._address.file != self._file:
                 raise StoreDownError("file_replaced")
             with self._engine.begin() as connection:
                 yield connection

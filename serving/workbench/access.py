@@ -6,6 +6,7 @@ reached an open server by another name than this machine's are refused, since a 
 them through a name that it points here (DNS rebinding).
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -15,7 +16,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from serving.auth import KeyEntry, KeyRing, mark_of
-from serving.errors import KeyMissingError, KeyRefusedError
+from serving.errors import DeadlineError, KeyMissingError, KeyRefusedError
+from serving.observer import record_of
 from serving.settings import is_loopback, variable
 from serving.workbench.sessions import Session, Sessions
 
@@ -49,12 +51,7 @@ class Reader:
     """True on a server without a keys file, where nobody proved who they are."""
 
 
-async def read_form(request: Request) -> Mapping[str, str]:
-    """The fields of a form as it was sent, each once.
-
-    Raises:
-        HTTPException: 413 when it is larger than any of ours.
-    """
+async def _read(request: Request) -> bytes:
     chunks, size_bytes = [], 0
     async for chunk in request.stream():
         size_bytes += len(chunk)
@@ -65,7 +62,25 @@ async def read_form(request: Request) -> Mapping[str, str]:
                 "large. Wanted: one that a page here sent. Load the page again.",
             )
         chunks.append(chunk)
-    return dict(parse_qsl(b"".join(chunks).decode("utf-8", "replace"), keep_blank_values=True))
+    return b"".join(chunks)
+
+
+async def read_form(request: Request) -> Mapping[str, str]:
+    """The fields of a form as it was sent, each once.
+
+    Raises:
+        HTTPException: 413 when it is larger than any of ours.
+        DeadlineError: when it does not arrive in time, as with any other request.
+    """
+    try:
+        async with asyncio.timeout_at(record_of(request).deadline_s):
+            body = await _read(request)
+    except TimeoutError:
+        raise DeadlineError(
+            "The form was given up: it did not arrive before the deadline. Wanted: all of it within "
+            f"{variable('request_timeout_ms')}. Load the page again and send it once more."
+        ) from None
+    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
 def check_token(request: Request, session: Session | None, form: Mapping[str, str]) -> None:

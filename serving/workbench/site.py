@@ -46,7 +46,14 @@ PLACES = (
     Place("/qa/thresholds", "Thresholds", "t", "what a risk budget comes to, and who approved it"),
     Place("/qa/risk", "Risk", "m", "whether the promise holds, by answers drawn at random and read"),
 )
-_TITLES = {403: "Not allowed", 404: "No such page", 405: "Not here", 413: "Too large", 503: "Not ready"}
+_TITLES = {
+    403: "Not allowed",
+    404: "No such page",
+    405: "Not here",
+    413: "Too large",
+    503: "Not ready",
+    504: "Too late",
+}
 _WORDS = {
     404: "There is no page at this address. Wanted: one of those in the navigation. Choose one there.",
     405: "This page does not take what was sent to it. Wanted: what its own forms send. Load the page again.",

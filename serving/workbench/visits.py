@@ -144,14 +144,13 @@ def for_readers(desk: Desk, page: Page) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         desk.gate.check_place(request)
         session = desk.gate.sessions.read(request)
+        try:
+            reader = desk.gate.reader(session)
+        except SignInError as error:  # before the form is read: a stranger has no claim on our time
+            return to_login(request, error.message)
         form: Mapping[str, str] = {}
         if request.method == "POST":
             form = await read_form(request)
-        try:
-            reader = desk.gate.reader(session)
-        except SignInError as error:
-            return to_login(request, error.message)
-        if request.method == "POST":
             check_token(request, session, form)
         return await page(Visit(request, reader, form))
 

@@ -314,6 +314,16 @@ def test_ids_that_stand_twice_cannot_be_audited(tmp_path: Path, capsys: pytest.C
     assert "the id @b stands more than once, and a verdict goes by it" in told
 
 
+def test_a_file_without_a_post_cannot_be_audited(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, rejects = tmp_path / "posts.jsonl", tmp_path / "rejects.jsonl"
+    file.write_text('{"id": "a"}\n{"id": "b"}\n', encoding="utf-8")
+    given = ("audit", file, "--out", tmp_path / "review.csv", "--keep-going", "--rejects", rejects)
+    code, _, told = run(capsys, *given)
+    assert (code, (tmp_path / "review.csv").exists()) == (2, False)
+    assert f"{file} was not audited: none of its rows is a post." in told
+    assert str(rejects) in told
+
+
 def test_no_cell_of_a_list_is_a_formula_and_no_personal_data_leaves(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

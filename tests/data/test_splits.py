@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from errno import ENOSPC
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,22 @@ def test_a_written_split_is_read_again(splits: Splits, tmp_path: Path) -> None:
     loaded = load_splits(tmp_path / "splits.json", tuple(reversed(splits.posts)))
     assert loaded.file == splits.file
     assert all(loaded.part(name) == splits.part(name) for name in PARTS)
+
+
+def test_splits_that_cannot_be_written_leave_the_old_ones(
+    splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "splits.json"
+    write_splits(path, splits)
+    before = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_splits(path, split(splits.posts, seed=7))
+    assert path.read_bytes() == before
 
 
 def refusal(action: Callable[[], object]) -> str:

@@ -12,7 +12,7 @@ from evaluation.__main__ import main
 from evaluation.behaviour.capabilities import CasesError, CasesFile, read_cases
 from evaluation.behaviour.rewriting import REWRITINGS, Rewriting, rewrite
 from evaluation.behaviour.suite import Result, run_suite
-from evaluation.behaviour.withstanding import withstands
+from evaluation.behaviour.withstanding import score_injections
 from models.policy import Policy, Thresholds
 from models.predictor import Predictor
 from tests.evaluation.populations import predictor
@@ -142,10 +142,10 @@ def test_a_policy_withstands_where_the_suite_finds_no_post_talked_into_being_clo
         CasesFile.model_validate({"texts": {"some": ("what a mess",)}, "capability": capabilities})
         for capabilities in ([attack, *others], others)
     )
-    asked = withstands(predictor(), file)
+    asked = score_injections(predictor(), file).withstood_by
     careful = BOLD_POLICY.model_copy(update={"thresholds": Thresholds()})
     assert (asked(BOLD_POLICY), asked(careful)) == (False, True)
-    assert withstands(predictor(), tolerant)(BOLD_POLICY)
+    assert score_injections(predictor(), tolerant).withstood_by(BOLD_POLICY)
 
 
 def test_a_capability_in_which_nothing_was_asked_is_not_passed() -> None:

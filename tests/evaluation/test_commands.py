@@ -1,11 +1,14 @@
 import json
 import random
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from data.fingerprint import fingerprint
 from data.sources import read_labelled, write_labelled
 from data.splits import split, write_splits
 from data.suggestions import read_suggestions
@@ -18,9 +21,11 @@ from models.policy import Policy
 from models.predictor import Predictor
 from tests.data.own_taxonomy import OWN
 from tests.evaluation.populations import Row, labelled_post, labelled_posts, predictor
-from tests.fakes import BOLD_POLICY, fake_bundle
+from tests.fakes import BOLD_POLICY, FakeClassifier, fake_bundle
 from tests.models.tiny_bundle import write_tiny_bundle
 from tests.models.tiny_model import Meaning, write_tiny_model, write_tiny_tokenizer
+
+LOOSE = ("--leak-sensitive", 0.3, "--leak-influencer", 0.3, "--wrong", 0.3)
 
 
 def _load(_: Path, policy: Policy | None) -> Predictor:
@@ -200,6 +205,31 @@ def test_certify_passes_where_the_budget_is_proven(capsys: pytest.CaptureFixture
     assert err.count("is proven") == 3
 
 
+@pytest.mark.parametrize("part", ["train", "development", "temperature"])
+def test_a_part_that_took_part_in_making_the_model_certifies_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, part: str
+) -> None:
+    posts, splits = _write_split_posts(tmp_path)
+    code, out, err = _run(capsys, "certify", "bundle", posts, "--splits", splits, "--part", part, *LOOSE)
+    assert (code, out) == (2, "")
+    assert f"Nothing was certified: the part '{part}' takes part in making a model; wanted 'calibration'" in err
+
+
+@pytest.mark.parametrize("languages", [(), ("--lang", "en")])
+def test_the_posts_that_a_model_was_made_from_certify_nothing(
+    capsys: pytest.CaptureFixture[str], posts: Path, languages: tuple[str, ...]
+) -> None:
+    def load(_: Path, policy: Policy | None) -> Predictor:
+        known = fingerprint(read_labelled(posts).posts)
+        loaded = predictor(policy or BOLD_POLICY)
+        manifest = loaded.bundle.manifest.model_copy(update={"data_fingerprint": known})
+        return Predictor(replace(loaded.bundle, manifest=manifest), FakeClassifier(), loaded.guards)
+
+    code, out, err = _run(capsys, "certify", "bundle", posts, *languages, *LOOSE, load=load)
+    assert (code, out) == (2, "")
+    assert "these are the posts that 2026.11.22+fake00 was made from" in err
+
+
 def test_a_policy_that_answers_nothing_is_never_certified(
     capsys: pytest.CaptureFixture[str], posts: Path, tmp_path: Path
 ) -> None:
@@ -214,18 +244,23 @@ def test_a_policy_that_answers_nothing_is_never_certified(
 def test_certify_fits_thresholds_for_a_budget_and_writes_their_policy(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    posts, splits, out_file = (tmp_path / name for name in ("posts.jsonl", "splits.json", "policy.json"))
-    rows = [labelled_post(number, row) for number, row in _distinct_rows(150)]
-    write_labelled(posts, rows)
-    write_splits(splits, split(rows, rules=()))
-    budget = ("--leak-sensitive", 0.3, "--leak-influencer", 0.3, "--wrong", 0.3)
-    arguments = ("certify", "bundle", posts, "--splits", splits, "--part", "calibration", *budget)
+    (posts, splits), out_file = _write_split_posts(tmp_path), tmp_path / "policy.json"
+    arguments = ("certify", "bundle", posts, "--splits", splits, "--part", "calibration", *LOOSE)
     code, out, err = _run(capsys, *arguments, "--fit", out_file, "--version", "9")
     policy = Policy.model_validate_json(out_file.read_bytes())
     assert (code, policy.version, policy.thresholds.answer_nothing) == (0, "9", False)
     assert json.loads(out)["thresholds"] == policy.thresholds.model_dump(mode="json")
     assert all(each.certified for each in policy.certificates)
     assert "steps from safe to bold" in err
+
+
+def _write_split_posts(directory: Path) -> tuple[Path, Path]:
+    """A file of posts and one of their parts, large enough to prove the budget `LOOSE`."""
+    posts, splits = directory / "posts.jsonl", directory / "splits.json"
+    rows = [labelled_post(number, row) for number, row in _distinct_rows(150)]
+    write_labelled(posts, rows)
+    write_splits(splits, split(rows, rules=()))
+    return posts, splits
 
 
 def _distinct_rows(count: int) -> list[tuple[int, Row]]:
@@ -270,6 +305,20 @@ def test_a_policy_file_that_is_none_is_refused(
     assert code == 2
     assert f"The policy {policy} cannot be used: " in err
     assert words in err
+
+
+@pytest.mark.parametrize("verb", ["score", "report", "compare", "certify", "predict", "queue", "behaviour"])
+def test_the_help_of_a_verb_speaks_of_what_it_takes_and_of_nothing_else(
+    capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([verb, "--help"])
+    usage, note = capsys.readouterr().out.split("options:")
+    note = note.partition("\n\n")[2].partition("example:")[0]
+    for name in ("BUNDLE", "CHAMPION", "CHALLENGER", "FILE", "POSTS"):
+        takes = bool(re.search(rf"^  {name} ", usage, re.M))
+        assert takes == bool(re.search(rf"\b{name}\b", note)), name
+    assert ("--part" in note) == ("--part" in usage) == ("calibration part" in note) == ("with labels" in note)
 
 
 @pytest.mark.parametrize("confidence", [0.4, 1])

@@ -14,7 +14,8 @@ from tokenizers import Encoding, Tokenizer
 from data.rendering import Rendered
 from data.taxonomy import BUILT_IN, ROUTES
 from models.bundle import Reading
-from models.classifier import Classifier, Encoded, join_windows, load_tokenizer, session_options
+from models.classifier import Classifier, Encoded, join_windows, session_options
+from models.reading import load_tokenizer
 from tests.models.conftest import READING
 from tests.models.tiny_model import JAMO, WORDS
 

@@ -44,6 +44,55 @@ def test_a_foreign_post_is_told_from_its_words(detector: LanguageDetector) -> No
     assert (facts.lang, facts.supported_language) == ("de", False)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "die App geht nicht mehr \U0001f621\U0001f62d\U0001f926\u200d\u2640\ufe0f",
+        "l'appli ne marche plus \U0001f62d\U0001f621\U0001f937",
+        "die App geht nicht mehr &#128545;&#128557;&#129318;",
+    ],
+)
+def test_the_english_names_of_emoji_make_no_foreign_post_english(text: str, detector: LanguageDetector) -> None:
+    assert not read(Post(text=text), detector).supported_language
+
+
+def test_the_names_of_emoji_make_no_english_post_foreign(detector: LanguageDetector) -> None:
+    facts = read(Post(text="leg day leg \U0001f480"), detector)
+    assert (facts.lang, facts.supported_language, facts.readable) == (None, True, True)
+
+
+@pytest.mark.parametrize("said", [None, "en"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u6211\u7684\u5305\u88f9\u4e22\u4e86",
+        "\u8377\u7269\u304c\u5c4a\u304b\u306a\u3044",
+        "\u0433\u0434\u0435 \u0437\u0430\u043a\u0430\u0437",
+    ],
+)
+def test_a_few_letters_of_a_script_that_no_supported_language_has_are_enough_to_tell(
+    text: str, said: str | None, detector: LanguageDetector
+) -> None:
+    assert not read(Post(text=text, lang=said), detector).supported_language
+
+
+@pytest.mark.parametrize(
+    ("text", "languages"),
+    [
+        ("thx \u00af\\_(\u30c4)_/\u00af", ("en",)),
+        ("\u8377\u7269\u304c\u5c4a\u304b\u306a\u3044", ("en", "ja")),
+        ("\u6211\u7684\u5305\u88f9", ("zh",)),
+        ("\u0433\u0434\u0435", ("uk",)),
+        ("ok thx", ("ja",)),
+        ("\U0001f44d", ("en",)),
+    ],
+)
+def test_letters_of_a_script_that_a_supported_language_has_are_not_foreign(
+    text: str, languages: tuple[str, ...], detector: LanguageDetector
+) -> None:
+    assert read(Post(text=text), detector, GuardLines(supported_languages=languages)).supported_language
+
+
 def test_a_language_that_is_said_and_not_supported_is_believed(detector: LanguageDetector) -> None:
     facts = read(Post(text=ENGLISH, lang="fr"), detector)
     assert (facts.lang, facts.supported_language) == ("fr", False)
@@ -144,6 +193,15 @@ def test_a_helpline_and_an_email_address_expose_nobody(detector: LanguageDetecto
 @pytest.mark.parametrize("handle", ["@Ada_L", "ada_l", "ADA_L"])
 def test_a_vip_is_known_by_handle_however_it_is_written(handle: str, detector: LanguageDetector) -> None:
     lines = GuardLines(vip_handles=("@ada_l",))
+    assert read(Post(text=ENGLISH, author=Author(handle=handle)), detector, lines).vip
+
+
+@pytest.mark.parametrize("listed", ["@ada_l", " @ada_l", "Ada_L\n"])
+@pytest.mark.parametrize("handle", ["@ada_l ", " ada_l", "@ ada_l", "\u00a0@ada_l\t", "\uff20ada\uff3fl"])
+def test_a_vip_is_known_whatever_blanks_and_forms_stand_around_the_name(
+    handle: str, listed: str, detector: LanguageDetector
+) -> None:
+    lines = GuardLines(vip_handles=(listed,))
     assert read(Post(text=ENGLISH, author=Author(handle=handle)), detector, lines).vip
 
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from threading import Event, Thread
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -56,10 +57,10 @@ def read_rules(client: TestClient) -> None:
     """Nothing; the server has read its rules, the policy in force and its brake, as it does every few seconds."""
     state: Any = client.app.state  # type: ignore[attr-defined] # an application of ours
     rules: Rules = state.rules
-    state.brake.look()
     rules.look()
-    for _ in range(10_000):  # a server whose model has only just settled does not hand policies over yet
-        if rules.known:
-            return
+    give_up_at_s = monotonic() + WAIT_S
+    while not rules.known:  # a journal that has only just begun has no file yet, a model no policy handed over
+        if monotonic() > give_up_at_s:
+            pytest.fail("The rules could not be read.")
         rules.look()
-    pytest.fail("The rules could not be read.")
+    state.brake.look()

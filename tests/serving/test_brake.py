@@ -1,8 +1,9 @@
 """The crisis brake: when it takes hold, that nothing is answered while it does, and how it lets go."""
 
+import io
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,12 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, delete
+from starlette.testclient import TestClient
 
 from data.post import Post
 from models.policy import Reason
 from serving.__main__ import main
 from serving.brake import BOUNDS, RELEASED, Bounds, Brake, Sight, step
-from serving.braking import CrisisBrake
+from serving.braking import CrisisBrake, completeness
 from serving.journal.brake import (
     BY_ITSELF,
     BrakeStepError,
@@ -29,15 +31,21 @@ from serving.journal.brake import (
     tell_brake,
 )
 from serving.journal.database import Database
+from serving.journal.rules import RuleWish, add_rule
 from serving.journal.store import open_store
 from serving.journal.tables import BRAKE_EVENTS
 from serving.metrics import Metrics
 from serving.rules import ReadRules
-from tests.serving.clients import Serve, read_rules
+from serving.wire import JournalAnswer
+from tests.serving.clients import Serve, lines, read_rules
 from tests.serving.desks import NOON, made
 from tests.serving.journals import PREDICTOR, address_of
 
 MANY, FEW = Sight("sensitive posts", 40, 2.0, 15), Sight("sensitive posts", 14, 0.0, 15)
+JOURNAL_DOWN = JournalAnswer(state="down", buffered=9, dropped=0)
+JOURNAL_BEHIND = JournalAnswer(state="behind", buffered=9, dropped=0)
+JOURNAL_DROPPING = JournalAnswer(state="ok", buffered=0, dropped=3)
+"""Dropped since the look before: its buffer was full for a moment."""
 
 
 @pytest.mark.parametrize(
@@ -71,6 +79,7 @@ class Book:
         self.told: list[tuple[bool, datetime]] = []
         self.sights: Sequence[Sight] | None = ()
         self.broken = False
+        self.full = False
 
     def last(self) -> Brake:
         if self.broken:
@@ -83,6 +92,8 @@ class Book:
         return self.sights
 
     def tell(self, brake: Brake, at: datetime) -> None:
+        if self.full:
+            raise OSError("no room")
         self.told.append((brake.engaged, at))
         self.written = replace(brake, over_at=None)
 
@@ -95,7 +106,15 @@ class Desk:
 
     def __init__(self, *, by_itself: bool = True) -> None:
         self.book, self.now = Book(), NOON
-        self.brake = CrisisBrake(lambda: self.book, Metrics(), by_itself=by_itself, bounds=BOUNDS, now=lambda: self.now)
+        self.journal = JournalAnswer(state="ok", buffered=0, dropped=0)
+        self.brake = CrisisBrake(
+            lambda: self.book,
+            Metrics(),
+            by_itself=by_itself,
+            complete=completeness(lambda: self.journal),
+            bounds=BOUNDS,
+            now=lambda: self.now,
+        )
         self.brake.look()
         self.rules = ReadRules(tuple, Metrics(), brake=lambda: self.brake.objection)
         self.rules.look()
@@ -116,18 +135,48 @@ class Desk:
 def test_nothing_is_answered_within_the_quiet_time_after_too_many_and_all_is_after_it(
     steps: list[tuple[int, bool, bool]],
 ) -> None:
-    desk, over_at = Desk(), None
+    desk, over_at, blind = Desk(), None, False
     for minutes, crisis, broken in steps:
         desk.book.broken = broken
         desk.look(minutes, MANY if crisis else FEW)
-        if crisis and not broken:
+        if not broken and (crisis or (blind and over_at is not None)):  # of what it did not see it says nothing
             over_at = desk.now
-        if over_at is not None and desk.now - over_at < BOUNDS.quiet:
+        blind = broken
+        if over_at is not None and (broken or desk.now - over_at < BOUNDS.quiet):
             assert desk.action() == "agent"
-        elif not broken:
+        else:
             assert desk.action() == "auto_answer"
             over_at = None
         assert (desk.action() == "agent") == desk.brake.health().engaged
+
+
+@pytest.mark.parametrize("unread", ["the brake", "the posts"])
+def test_time_in_which_it_saw_nothing_is_no_quiet_time(unread: str) -> None:
+    desk = Desk()
+    desk.look(1, MANY)
+    desk.book.broken, desk.book.sights = unread == "the brake", None
+    for minutes in (1, 34):
+        desk.now += timedelta(minutes=minutes)
+        desk.brake.look()
+    desk.book.broken = False
+    for waited, action in ((0.1, "agent"), (29, "agent"), (1, "auto_answer")):
+        desk.look(waited, FEW)
+        assert desk.action() == action
+    assert [engaged for engaged, _ in desk.book.told] == [True, False]
+
+
+@pytest.mark.parametrize("health", [JOURNAL_DOWN, JOURNAL_BEHIND, JOURNAL_DROPPING])
+def test_time_of_which_the_journal_lacks_posts_is_no_quiet_time(health: JournalAnswer) -> None:
+    desk = Desk()
+    desk.look(1, MANY)
+    desk.look(20, FEW)
+    desk.journal = health
+    desk.look(20, FEW)
+    assert desk.action() == "agent"
+    desk.journal = health.model_copy(update={"state": "ok", "buffered": 0})
+    for minutes, action in ((29, "agent"), (1, "auto_answer")):
+        desk.look(minutes, FEW)
+        assert desk.action() == action
 
 
 def test_why_stands_in_the_answer_and_other_actions_are_left_alone() -> None:
@@ -148,6 +197,43 @@ def test_what_somebody_else_did_is_followed() -> None:
     desk.book.written = RELEASED
     desk.look(1)
     assert desk.action() == "auto_answer"
+
+
+def test_a_crisis_that_cannot_be_written_holds_and_is_told_once_it_can_be() -> None:
+    desk = Desk()
+    desk.book.full = True
+    for sight in (MANY, FEW, MANY, FEW):
+        desk.look(1, sight)
+        assert (desk.action(), desk.brake.health().state) == ("agent", "stale")
+    desk.book.full = False
+    desk.look(1, FEW)
+    assert (desk.action(), desk.brake.health().state) == ("agent", "ok")
+    assert desk.book.told == [(True, NOON + timedelta(minutes=1))]
+    desk.look(27, FEW)
+    assert desk.action() == "agent"
+    desk.look(1, FEW)
+    assert (desk.action(), [engaged for engaged, _ in desk.book.told]) == ("auto_answer", [True, False])
+
+
+def test_a_crisis_that_could_never_be_written_is_over_after_the_quiet_time_too() -> None:
+    desk = Desk()
+    desk.book.full = True
+    for minutes, sight, action in ((1, MANY, "agent"), (29, FEW, "agent"), (1, FEW, "auto_answer")):
+        desk.look(minutes, sight)
+        assert desk.action() == action
+    assert desk.book.told == []
+
+
+def test_what_is_written_counts_more_than_what_could_not_be() -> None:
+    desk = Desk()
+    desk.book.full = True
+    desk.look(1, MANY)
+    desk.book.written = Brake(desk.now, "wrong prices", by_hand=True)
+    desk.look(1, FEW)
+    assert desk.brake.objection == Reason("crisis_brake", "held by hand: wrong prices")
+    desk.book.written = RELEASED
+    desk.look(1, FEW)
+    assert (desk.action(), desk.book.told) == ("auto_answer", [])
 
 
 def test_each_change_is_told_once() -> None:
@@ -364,8 +450,61 @@ def test_a_brake_that_is_off_does_not_take_hold_by_itself(serve: Serve, tmp_path
         assert client.post("/v1/predict", json={"text": "thanks a lot"}).json()["decision"]["action"] == "auto_answer"
 
 
-def test_a_journal_that_nobody_has_written_to_holds_nothing_and_is_not_made_by_reading_it(tmp_path: Path) -> None:
-    file = tmp_path / "journal.db"
-    with closing(JournalBook(address_of(file))) as book:
-        assert (book.last(), book.look(NOON, BOUNDS)) == (RELEASED, ())
-        assert not file.exists()
+def test_until_the_journal_has_made_its_file_nothing_is_answered_and_it_is_not_made_by_reading_it(
+    tmp_path: Path, log: io.StringIO
+) -> None:
+    address = address_of(tmp_path / "journal.db")
+    brake = CrisisBrake(lambda: JournalBook(address), Metrics())
+    with closing(brake):
+        for _ in range(2):
+            brake.look()
+            assert (brake.health().state, list(tmp_path.iterdir())) == ("unread", [])
+            assert brake.objection == Reason("brake_not_read", "whether the crisis brake is held was not read yet")
+        assert lines(log) == []
+        open_store(address).close()
+        brake.look()
+        assert (brake.health().state, brake.objection) == ("ok", None)
+
+
+def test_a_file_that_goes_away_lets_go_of_no_brake_and_drops_no_rule(serve: Serve, tmp_path: Path) -> None:
+    file = tmp_path / "journal" / "journal.db"
+    address = address_of(file)
+    with serve(journal=f"sqlite:///{file}") as client:
+        read_rules(client)
+        with closing(open_store(address)) as store, closing(Database(address)) as desk:
+            store.write([made(0, "thanks a lot", NOON)])
+            desk.write(add_rule, RuleWish(f"{0:026d}", "exact", "ann"))
+            read_rules(client)
+            assert reason_of(client) == "must_not_answer"
+            desk.write(move_brake, "engaged", why="wrong prices", by="ann")
+            read_rules(client)
+            assert reason_of(client) == "crisis_brake"
+        with away(file.parent):
+            read_rules(client)
+            assert reason_of(client) == "crisis_brake"
+            ready = client.get("/readyz").json()
+            assert (ready["brake"]["state"], ready["rules"]) == ("stale", {"state": "stale", "rules": 1})
+        with closing(Database(address)) as desk:
+            desk.write(move_brake, "released", why="right again", by="ann")
+        read_rules(client)
+        assert reason_of(client) == "must_not_answer"
+        with away(file.parent):
+            read_rules(client)
+            assert reason_of(client) == "must_not_answer"
+
+
+@contextmanager
+def away(directory: Path) -> Iterator[None]:
+    """Nothing; meanwhile it is not where it was, and cannot be made anew."""
+    elsewhere = directory.with_name("elsewhere")
+    directory.rename(elsewhere)
+    directory.write_bytes(b"")
+    yield
+    directory.unlink()
+    elsewhere.rename(directory)
+
+
+def reason_of(client: TestClient) -> str:
+    """The code of the first reason for a post that a machine answers."""
+    reasons = client.post("/v1/predict", json={"text": "thanks a lot"}).json()["decision"]["reasons"]
+    return str(reasons[0]["code"])

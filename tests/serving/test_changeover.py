@@ -215,6 +215,30 @@ def test_a_model_that_cannot_decide_by_the_policy_in_force_does_not_become_champ
         assert in_service(client) == OLD
 
 
+def _under_the_name_of_another(bundle: Path) -> None:
+    shutil.rmtree(bundle)
+    write_tiny_bundle(bundle, version=OLD, meaning=ANOTHER_MEANING)
+
+
+def _under_the_policy_of_another(bundle: Path) -> None:
+    shutil.rmtree(bundle)
+    write_tiny_bundle(bundle, version=OLD, policy=BOLD_POLICY.model_copy(update={"thresholds": Thresholds()}))
+
+
+@pytest.mark.parametrize("spoil", [_under_the_name_of_another, _under_the_policy_of_another])
+def test_a_policy_in_force_hides_no_bundle_that_has_the_name_of_another(
+    start: Started, root: Path, spoil: Callable[[Path], None]
+) -> None:
+    spoil(root / "new")
+    with start() as client:
+        enforce(client, Enforced(BOLD_POLICY.model_copy(update={"version": "4"}), OLD, "bob"))
+        for role in ("champion", "shadow"):
+            refused = change(client, "reload", bundle="new", **{"as": role})
+            assert (refused.status_code, refused.json()["error"]["code"]) == (422, "bundle_refused")
+            assert f"another content: model {OLD}, policy 7" in refused.json()["error"]["message"]
+        assert client.get("/v1/model").json()["versions"]["policy"] == "4"
+
+
 # shadow and canary
 
 
@@ -422,16 +446,6 @@ def _reckless(bundle: Path) -> None:
     policy = BOLD_POLICY.model_copy(update={"version": "reckless", "thresholds": thresholds})
     shutil.rmtree(bundle)
     write_tiny_bundle(bundle, version=NEW, policy=policy)
-
-
-def _under_the_name_of_another(bundle: Path) -> None:
-    shutil.rmtree(bundle)
-    write_tiny_bundle(bundle, version=OLD, meaning=ANOTHER_MEANING)
-
-
-def _under_the_policy_of_another(bundle: Path) -> None:
-    shutil.rmtree(bundle)
-    write_tiny_bundle(bundle, version=OLD, policy=BOLD_POLICY.model_copy(update={"thresholds": Thresholds()}))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
+from starlette.datastructures import Headers
 
 from data.dependencies import MissingGroupError
 from data.post import Author, LabelledPost, Post
@@ -43,6 +44,7 @@ from serving.errors import (
     OverloadedError,
 )
 from serving.errors import KeyRefusedError as KeyRefusedByServer
+from serving.requests import read_timeout_ms
 from serving.settings import Settings
 from tests.packaging.pins import installed_for, requirements_of
 from tests.serving.clients import PATIENT_MS, WAIT_S, MakePredictor, running_server
@@ -260,6 +262,15 @@ def test_an_asynchronous_answer_that_never_ends_is_given_up() -> None:
             return await signalbox.predict(POST)
 
     check_fallback(asyncio.run(run()), "no_answer")
+
+
+@pytest.mark.parametrize("timeout_s", [600.0, 601.0, 86_400.0])
+def test_of_a_patience_beyond_what_the_server_grants_it_is_told_its_most(timeout_s: float) -> None:
+    result, server, _ = ask([answers], timeout_s=timeout_s)
+    assert result.decision.action == "auto_answer"
+    headers = server.requests[0].headers
+    assert headers["x-request-timeout-ms"] == "600000"
+    assert read_timeout_ms(Headers(dict(headers))) == 600_000
 
 
 def test_an_answer_without_end_is_not_kept() -> None:

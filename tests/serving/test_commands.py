@@ -229,6 +229,16 @@ def test_a_policy_that_would_answer_an_injury_is_not_fit(
     assert problem.startswith("an injury: wanted a person; got ")
 
 
+def test_a_policy_whose_line_no_account_reaches_is_refused_with_its_place(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "policy.json"
+    path.write_text('{"version": "high", "guards": {"followers": 20000000000}}')
+    monkeypatch.setenv("SIGNALBOX_POLICY", str(path))
+    assert main(["check", "--bundle", str(tiny_bundle)]) == 2
+    assert f"The policy file {path} cannot be used: guards.followers is 20000000000; " in capsys.readouterr().err
+
+
 def test_the_fake_predictor_is_fit_too(make_predictor: MakePredictor) -> None:
     assert failures(make_predictor()) == []
 

@@ -24,7 +24,7 @@ from serving.journal.faults import EntryRefusedError, StoreDownError
 from serving.journal.journal import BATCH_ENTRIES, PRUNE_ENTRIES, Kept, Retries
 from serving.journal.store import open_store
 from serving.settings import Settings
-from tests.serving.clients import PATIENT_MS, WAIT_S, MakePredictor, Serve
+from tests.serving.clients import PATIENT_MS, WAIT_S, MakePredictor, Serve, read_rules
 from tests.serving.journals import FailingStore, address_of, entry, heard, ids, kept, make_journal
 
 FLUSH_S = WAIT_S
@@ -192,9 +192,11 @@ def test_a_full_disk_changes_no_answer_and_all_is_written_once_there_is_room(
         assert {each["decision"]["action"] for each in answers.json()["results"]} == {"auto_answer"}
         return [each["prediction_id"] for each in answers.json()["results"]]
 
+    open_store(address_of(file)).close()  # without a file nobody knows what is forbidden, and no machine answers
     with limited_disk() as limit, heard("journal_down") as down, heard("journal_back") as back:
         limit["pages"] = 20
         with serve(**options) as client:
+            read_rules(client)
             asked = ask(client)
             assert down.wait(WAIT_S)
             asked += ask(client)

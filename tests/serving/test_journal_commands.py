@@ -1,6 +1,8 @@
-"""`replay` and `prune` as people type them, on a journal that a server wrote."""
+"""The commands over a journal as people type them, on one that a server wrote."""
 
 import json
+import os
+import pwd
 import shutil
 import sqlite3
 import sys
@@ -16,7 +18,10 @@ from models.bundle import MODEL_FILE, load_bundle
 from models.policy import Thresholds
 from serving.__main__ import main
 from serving.app import create_app
+from serving.journal.brake import standing_brake
 from serving.journal.database import Database
+from serving.journal.faults import StoreDownError
+from serving.journal.rules import RuleWish, add_rule, standing_rules
 from serving.loading import load_predictor
 from serving.settings import Settings
 from tests.models.tiny_bundle import write_tiny_bundle
@@ -189,6 +194,45 @@ def test_pruning_with_zero_days_deletes_nothing(served: Served, capsys: pytest.C
     assert main(["prune", "--days", "0", *served.options]) == 0
     assert json.loads(capsys.readouterr().out) == {"deleted": 0, "days": 0}
     assert len(kept(served.file)) == len(POSTS)
+
+
+@pytest.fixture
+def nameless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user of the process has a number and no name, as in the image that ships."""
+
+    def find(number: int) -> pwd.struct_passwd:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    for name in {"LOGNAME", "USER", "LNAME", "USERNAME"} & set(os.environ):
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(pwd, "getpwuid", find)
+
+
+@pytest.mark.usefixtures("nameless")
+def test_who_has_a_number_and_no_name_holds_the_brake_lets_it_go_and_removes_rules(served: Served) -> None:
+    with closing(Database(address_of(served.file))) as database:
+        rule = database.write(add_rule, RuleWish(served.answers[0][0], "exact", "Ada"))
+        assert rule
+        assert main(["brake", "--hold", "wrong prices", *served.options]) == 0
+        assert database.read(standing_brake).engaged
+        assert main(["brake", "--release", "a campaign of ours", *served.options]) == 0
+        assert not database.read(standing_brake).engaged
+        assert main(["rules", "--remove", rule.id, *served.options]) == 0
+        assert database.read(standing_rules) == ()
+
+
+@pytest.mark.parametrize("step", ["--hold", "--release"])
+def test_a_database_that_does_not_take_what_is_done_by_hand_is_misuse_and_says_why(
+    step: str, served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_given: object, **_named: object) -> None:
+        raise StoreDownError("SQLITE_BUSY")
+
+    monkeypatch.setattr("serving.journal.brake.move_brake", refuse)
+    assert main(["brake", step, "wrong prices", *served.options]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith(f"The journal cannot be used: SQLite file {served.file} answers SQLITE_BUSY. Wanted: ")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from alembic import command
 from serving.journal.address import Address
 from serving.journal.database import Database
 from serving.journal.lotteries import (
+    Said,
     Scope,
     automatic_answers,
     lotteries,
@@ -64,10 +65,10 @@ def test_a_chance_that_is_none_is_refused(database: Database, chance: float) -> 
 
 def test_automatic_answers_come_in_their_order_and_others_do_not(database: Database) -> None:
     found = database.read(automatic_answers, SCOPE)
-    assert [key for key, _ in found] == [f"{place:026d}" for place in (0, 2, 4)]
-    assert [at_ms for _, at_ms in found] == sorted(at_ms for _, at_ms in found)
+    assert [(key, action) for key, _, action in found] == [(f"{place:026d}", "auto_answer") for place in (0, 2, 4)]
+    assert [at_ms for _, at_ms, _ in found] == sorted(at_ms for _, at_ms, _ in found)
     span = replace(SCOPE, since=NOON + timedelta(minutes=1), until=NOON + timedelta(minutes=4))
-    assert [key for key, _ in database.read(automatic_answers, span)] == [f"{2:026d}"]
+    assert [key for key, *_ in database.read(automatic_answers, span)] == [f"{2:026d}"]
 
 
 @pytest.mark.parametrize("other", [replace(SCOPE, policy_version="8"), replace(SCOPE, model_version="another")])
@@ -84,9 +85,7 @@ def test_what_readers_say_of_them_is_there_as_it_stands(database: Database) -> N
     database.write(add_review, Review(key, "bob", "cannot_tell"))
     database.write(add_review, Review(f"{1:026d}", "bob", "skip"))
     found = database.read(said_of_automatic_answers, SCOPE)
-    assert {key: [(each.reader, each.verdict, each.route) for each in said] for key, said in found.items()} == {
-        key: [("ann", "label", "simple"), ("bob", "cannot_tell", None)]
-    }
+    assert found == {key: (Said("ann", "label", "simple", "praise"), Said("bob", "cannot_tell", None, None))}
 
 
 def test_the_policy_of_earlier_answers_is_known_after_the_migration(database: Database, address: Address) -> None:

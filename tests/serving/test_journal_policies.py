@@ -57,6 +57,17 @@ def test_a_proposal_keeps_who_why_and_what_it_changes(desk: Database) -> None:
     assert desk.read(active_policy) is None
 
 
+def test_the_reasons_of_every_step_are_kept_masked(desk: Database) -> None:
+    reason = "Jo on 07911 123456 complained"
+    policy_id = propose(desk, stricter("8"), reason=reason)
+    desk.write(approve_policy, policy_id, by="bob", reason=reason)
+    desk.write(activate_policy, policy_id, by="bob", reason=reason)
+    desk.write(roll_back_policy, by="bob", reason=reason)
+    desk.write(reject_policy, propose(desk, stricter("9")), by="bob", reason=reason)
+    kept = [event.reason for found in desk.read(policy_versions) for event in found.history]
+    assert kept == ["Jo on [phone] complained"] * 4 + ["leaks on Monday", "Jo on [phone] complained"]
+
+
 def test_of_a_proof_each_figure_that_changes_is_kept_under_its_risk(desk: Database) -> None:
     proof = Certificate(
         risk="wrong",

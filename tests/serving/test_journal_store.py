@@ -15,6 +15,7 @@ from sqlalchemy import Connection, create_engine, inspect
 
 from data.dependencies import MissingGroupError
 from serving.journal.address import read_address
+from serving.journal.brake import brake_events, tell_brake
 from serving.journal.database import Database
 from serving.journal.faults import StoreDownError
 from serving.journal.filter import Filter
@@ -33,6 +34,14 @@ def connected(path: Path) -> Iterator[Connection]:
     with engine.begin() as connection:
         yield connection
     engine.dispose()
+
+
+def put_on_record(database: Database, cause: str) -> None:
+    database.write(tell_brake, "engaged", cause=cause, by="ann")
+
+
+def seen(database: Database) -> list[str]:
+    return [event.cause for event in database.read(brake_events)]
 
 
 def test_an_empty_database_gets_the_schema_that_the_program_has(tmp_path: Path) -> None:
@@ -132,6 +141,38 @@ def test_a_file_of_sqlite_writes_ahead(tmp_path: Path) -> None:
     with closing(sqlite3.connect(file)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("PRAGMA page_size").fetchone() == (8192,)
+
+
+def test_of_a_file_that_was_replaced_the_new_one_is_read_and_written(tmp_path: Path) -> None:
+    file = tmp_path / "journal.db"
+    with closing(Database(address_of(file))) as desk, closing(Database(address_of(file))) as other:
+        put_on_record(desk, "of the old file")
+        assert seen(other) == ["of the old file"]
+        for each in list(tmp_path.iterdir()):
+            each.unlink()
+        open_store(address_of(file)).close()
+        assert (seen(desk), seen(other)) == ([], [])
+        put_on_record(desk, "of the new file")
+        assert seen(other) == ["of the new file"]
+
+
+def test_a_file_that_was_there_and_is_gone_is_a_fault_and_is_not_made_anew_by_asking(tmp_path: Path) -> None:
+    here, away = tmp_path / "journal", tmp_path / "away"
+    with closing(Database(address_of(here / "journal.db"))) as desk:
+        put_on_record(desk, "wrong prices")
+        here.rename(away)
+        for _ in range(2):
+            with pytest.raises(StoreDownError, match="FileNotFoundError"):
+                seen(desk)
+            with pytest.raises(StoreDownError, match="FileNotFoundError"):
+                put_on_record(desk, "again")
+        assert not here.exists()
+        here.write_bytes(b"")
+        with pytest.raises(StoreDownError, match="NotADirectoryError"):
+            seen(desk)
+        here.unlink()
+        away.rename(here)
+        assert seen(desk) == ["wrong prices"]
 
 
 def test_a_file_that_is_no_database_is_told_by_its_code(tmp_path: Path) -> None:

@@ -39,6 +39,11 @@ def test_another_policy_under_the_same_version_is_refused(tmp_path: Path) -> Non
     [
         ("{", "the whole file"),
         (json.dumps({"thresholds": {"simple": 2}}), "thresholds.simple is 2; wanted: Input should be less than"),
+        (
+            json.dumps({"guards": {"followers": 10_000_000_001}}),
+            "guards.followers is 10000000001; wanted: Input should be less than or equal to 10000000000",
+        ),
+        (json.dumps({"guards": {"reposts": 10**11}}), "guards.reposts is 100000000000; wanted: Input should be less"),
         (json.dumps({"treshold": 1}), "treshold is 1; wanted: Extra inputs are not permitted"),
     ],
 )

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from models.policy import RiskBudget
+from serving.engine import ServedModel
 from serving.errors import NotReadyError
 from serving.journal.draws import Stream, Verdict
 from serving.lineup import Challenger, Lineup, Tally
 from serving.metrics import Metrics
 from serving.risk import RiskWatch, judge
-from serving.wire import RiskAnswer, RiskState, Role, Versions
+from serving.wire import RiskAnswer, RiskState, Role
 from tests.fakes import BOLD_POLICY
 from tests.serving.journals import MODEL
 
@@ -73,10 +74,10 @@ class Desk:
             raise NotReadyError("The server is draining.")
         return self.lineup
 
-    def _read(self, versions: Versions) -> Stream | None:
+    def _read(self, model: ServedModel) -> Stream | None:
         if self.broken:
             raise OSError("gone")
-        return self.streams.get(versions.model)
+        return self.streams.get(model.versions.model)
 
     def states(self) -> dict[Role, RiskState]:
         self.watch.look()

@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from serving.journal.rules import NoWordsError, Rule, RuleWish, add_rule, remove
 from serving.journal.store import open_store
 from serving.metrics import Metrics
 from serving.rules import NoRules, ReadRules, RuleBook
-from tests.serving.clients import Serve
+from tests.serving.clients import WAIT_S, Serve
 from tests.serving.desks import NOON, made
 from tests.serving.journals import PREDICTOR, address_of
 
@@ -131,6 +132,28 @@ def test_rules_that_cannot_be_read_hold_as_they_were_and_that_is_said() -> None:
     for state, action in (("ok", "agent"), ("stale", "agent"), ("ok", "auto_answer")):
         rules.look()
         assert (rules.health().state, judged(PARCEL, rules)[0]) == (state, action)
+
+
+def test_what_was_read_before_a_rule_was_made_never_comes_to_hold_after_it() -> None:
+    kept: list[Rule] = []
+    reading, made_known = Event(), Event()
+
+    def read() -> tuple[Rule, ...]:
+        found = tuple(kept)
+        if not found:
+            reading.set()
+            made_known.wait(0.2)  # in vain: whoever looks because of the new rule waits for this look to end
+        return found
+
+    rules = ReadRules(read, Metrics())
+    early = Thread(target=rules.look)
+    early.start()
+    assert reading.wait(WAIT_S)
+    kept.append(rule())
+    rules.look()
+    made_known.set()
+    early.join(WAIT_S)
+    assert judged(PARCEL, rules)[0] == "agent"
 
 
 def test_without_a_journal_there_are_no_rules() -> None:

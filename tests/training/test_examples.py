@@ -4,17 +4,19 @@ import random
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
 
 from data.post import Post
 from data.rendering import Rendered, render
 from data.taxonomy import BUILT_IN, ROUTES, Route
 from evaluation.behaviour.capabilities import DEFAULT_CASES
+from models.bundle import Reading
+from models.classifier import Classifier, Session
 from tests.data.strategies import labelled
 from tests.training.test_finetune import with_settings
 from training.asides import CLOSING_WORDS, TO_MACHINES
@@ -186,9 +188,12 @@ def test_a_rough_text_differs_in_few_letters(text: str, seed: int) -> None:
     assert len(changed) <= max(1, len(text.split()) // 8)
 
 
+READING = Reading(window_tokens=48, overlap_tokens=8, context_tokens=12)
+
+
 @pytest.fixture(scope="module")
 def batcher(encoder: Path) -> Encoder:
-    return Encoder(Tokenizer.from_file(str(encoder / "tokenizer.json")), window_tokens=48)
+    return Encoder(encoder / "tokenizer.json", READING)
 
 
 def test_a_batch_is_padded_to_its_longest_post(batcher: Encoder) -> None:
@@ -206,6 +211,19 @@ def test_a_batch_is_padded_to_its_longest_post(batcher: Encoder) -> None:
 def test_a_long_post_is_cut_to_one_window(batcher: Encoder) -> None:
     batch = batcher.batch([Rendered(text="router " * 90, context="x")], [(0, 0)])
     assert batch.input_ids.shape == (1, 48)
+
+
+@pytest.mark.parametrize("text", ["track my parcel", "router " * 90])
+def test_a_post_is_read_in_training_as_the_first_window_is_in_service(
+    batcher: Encoder, encoder: Path, tmp_path: Path, text: str
+) -> None:
+    rendered = Rendered(text=text, context="x " + "where is my parcel " * 9)
+    served = Classifier(tmp_path, encoder / "tokenizer.json", READING, open_session=lambda *_: cast(Session, None))
+    batch = batcher.batch([rendered], [(0, 0)])
+    first = served.encode(rendered).windows[0]
+    assert batch.input_ids[0].tolist() == first.ids
+    assert batch.token_type_ids[0].tolist() == first.type_ids
+    assert sum(first.type_ids) == READING.context_tokens + 1  # and the mark of its end
 
 
 def test_lengths_are_those_of_the_post_with_its_author(batcher: Encoder) -> None:

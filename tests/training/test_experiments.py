@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,10 +33,10 @@ from training.experiments.powerlaw import fit_power_law
 from training.experiments.search import STUDY_FILE, search
 from training.experiments.seeds import noise_floor, paired_gain, reseeded, summarise
 from training.experiments.space import Range, changed, read_space
-from training.history import Epoch
-from training.members import AVERAGE_FILE, finetune
+from training.history import HISTORY_FILE, Epoch
+from training.members import AVERAGE_FILE, Finetuned, finetune
 from training.recipe import Recipe, read_recipe, recipe_toml
-from training.runs import read_unlabelled
+from training.runs import read_unlabelled, run_directory
 
 pytestmark = quietly
 ROOT = Path(__file__).parents[2]
@@ -221,7 +222,55 @@ def test_seeds_are_measured_on_other_posts_too_and_make_the_rungs_of_a_ladder(
     assert answered["rungs"] == [quick.name, "slow"]
     gain = 100 * elsewhere["figures"]["accuracy"]["gain"]["mean"]
     assert f"({gain:+.1f};" in told
-    assert posts.name in (home / "ladder" / "ladder.html").read_text(encoding="utf-8")
+    assert f"{posts.name} (en)" in (home / "ladder" / "ladder.html").read_text(encoding="utf-8")
+    other_posts = swapped | {"elsewhere": [elsewhere | {"fingerprint": "of corrected labels"}]}
+    rungs[1].write_text(json.dumps(other_posts))
+    below, above = climb([read_rung(path) for path in rungs])
+    assert below.rung.figures.keys() == above.rung.figures.keys()
+    assert above.gains.keys() == {"development"}
+
+
+def test_figures_outlive_weights_and_two_files_of_one_name_are_refused(
+    home: Path, quick: Recipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = words(home, "seeds", "--seeds", 2, "--out", home / "out")
+    first, _ = done(capsys, command)
+    for weights in home.rglob("*.pt"):
+        weights.unlink()
+    assert done(capsys, command)[0] == first
+    posts = f"{quick.data.posts}:en"
+    assert "one name and language" in refused(capsys, [*command, "--measure", posts, "--measure", posts])
+
+
+def test_the_members_of_a_run_stand_for_seeds(
+    home: Path, recipe: Recipe, finetuned: Finetuned, splits: Splits, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "quick.toml").write_text(recipe_toml(recipe), encoding="utf-8")
+    run, posts = run_directory(recipe, splits, home / "runs"), Path(recipe.data.posts)
+    command = words(home, "seeds", "--members", "--measure", posts, "--out", home / "out")
+    assert "There is no file" in refused(capsys, command)
+    shutil.copytree(finetuned.weights.parent, run)
+    (run / AVERAGE_FILE).unlink()
+    history = run / "member-1" / HISTORY_FILE
+    whole = history.read_bytes()
+    history.write_text(json.dumps(json.loads(whole)[:1]))
+    assert f"not trained to the end is {run / 'member-1'}" in refused(capsys, command)
+    history.write_bytes(whole)
+    _, told = done(capsys, command)
+    assert f"{recipe.name}, {len(finetuned.members)} members" in told
+    runs = json.loads((home / "out" / "seeds.json").read_bytes())["runs"]
+    assert [each["seed"] for each in runs] == [recipe.seed + number for number in range(recipe.finetune.members)]
+    for each, member in zip(runs, finetuned.members, strict=True):
+        best = member.history[member.best_epoch - 1]
+        assert each["macro_f1"] == pytest.approx(best.macro_f1)
+        assert each["seconds"] == member.history[-1].seconds
+    assert read_rung(home / "out" / "seeds.json").figures[posts.name]["accuracy"].keys() == {3, 4}
+
+
+def test_one_member_shows_no_spread(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "No spread can be had of 1 member" in refused(capsys, words(home, "seeds", "--members"))
+    with pytest.raises(SystemExit):
+        main(words(home, "seeds", "--members", "--seeds", 2))
 
 
 def rung_of(name: str, scores: dict[int, float], posts: str = "a") -> Rung:
@@ -290,6 +339,15 @@ def test_the_space_that_ships_fits_the_recipe_that_ships() -> None:
     space = read_space(Path("training/recipes/space.toml"), read_recipe(Path("training/recipes/default.toml")))
     assert space["finetune.learning_rate"] == Range(low=3e-5, high=3e-4, log=True)
     assert space["finetune.batch_posts"].ends == (8, 16, 32)
+
+
+def test_what_a_file_of_answers_was_asked_by_is_not_searched_for(tmp_path: Path, quick: Recipe) -> None:
+    path, answers = tmp_path / "space.toml", tmp_path / "answers.npz"
+    path.write_text("distillation.temperature = { low = 1.0, high = 4.0 }", encoding="utf-8")
+    answers.touch()
+    assert read_space(path, changed(quick, {"distillation.teacher": "members"}))
+    with pytest.raises(SpaceError, match=r"distillation\.temperature is no field .* It is not a search's to change"):
+        read_space(path, changed(quick, {"distillation.teacher": str(answers)}))
 
 
 def test_a_missing_space_ends_with_2(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -540,6 +598,14 @@ def test_a_curve_that_cannot_tell_says_so(curve: Curve, told: str) -> None:
     assert outlook.says.startswith("cannot tell")
     assert told in outlook.says
     assert answer(curve)[0].startswith("Whether 500 more labels as they come would help: this curve cannot tell.")
+
+
+def test_two_shares_are_two_sizes_though_every_seed_draws_other_labels() -> None:
+    whole = curve_of({"simple": 0.3}, 0.01)
+    halves = [point for point in whole.points if point.share in (0.5, 1)]
+    shaken = [replace(each, labels={"simple": each.labels["simple"] + at}) for at, each in enumerate(halves)]
+    assert len({each.labels["simple"] for each in shaken}) > 2
+    assert "fewer than three" in look_ahead(replace(whole, points=tuple(shaken)), "simple").says
 
 
 def test_a_curve_is_drawn_with_every_training_as_a_dot() -> None:

@@ -8,16 +8,18 @@ from shutil import copytree
 
 import pytest
 
+from data.dependencies import MissingGroupError
 from data.sources import write_labelled
 from models.bundle import BundleError, load_bundle
 from tests.evaluation.populations import labelled_posts
 from tests.models.tiny_bundle import write_tiny_bundle
 from tests.models.tiny_model import MEANING
 from training.__main__ import main
-from training.errors import LedgerError, PromotionError, RefusedError
+from training.errors import LedgerError, PromotionError, RefusedError, RegistryError, StoreError
 from training.promotion.installation import Places, holding, manifest_of
 from training.promotion.ledger import head_of, read_ledger
 from training.promotion.promotion import Evidence, Person, promote, roll_back
+from training.tracking import registry
 
 ADA = Person("Ada", "more posts")
 
@@ -293,6 +295,26 @@ def test_a_champion_that_somebody_replaced_is_told(
     code, content, err = _main(capsys, "ledger", "--champion", places.champion)
     assert (code, content["in_step"]) == (0, False)
     assert "somebody replaced it" in err
+
+
+@pytest.mark.parametrize("error", [RegistryError, StoreError, MissingGroupError])
+def test_a_rollback_that_cannot_be_registered_is_no_failure(
+    places: Places,
+    made: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[Exception],
+) -> None:
+    def refuse(champion: Path, alias: str) -> None:
+        raise error(f"{champion} is no {alias} here.")
+
+    promote(places, made / "two", _evidence(places, made / "two"), ADA)
+    monkeypatch.setattr(registry, "register", refuse)
+    given = ("--champion", places.champion, "--reason", "x", "--by", "Ada", "--track")
+    code, content, err = _main(capsys, "rollback", *given)
+    assert (code, content["registered"]) == (0, None)
+    assert "What was decided stands; register it later: " in err
+    assert _version(places) == "one"
 
 
 @pytest.mark.parametrize("verb", ["promote", "rollback", "ledger"])

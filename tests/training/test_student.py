@@ -76,10 +76,16 @@ def test_the_student_learns_the_tiny_task(student: Student, recipe: Recipe) -> N
     assert student.history[-1].loss < student.history[0].loss
 
 
-def test_the_student_is_kept_beside_its_teacher(student: Student, finetuned: Finetuned) -> None:
-    assert student.weights.parent == student_directory(HALF, finetuned.weights.parent)
+def test_the_student_is_kept_beside_its_teacher_and_known_by_all_that_made_it(
+    student: Student, recipe: Recipe, finetuned: Finetuned, splits: Splits
+) -> None:
+    own, weights = student.weights.parent, finetuned.weights
+    assert student_directory(HALF, recipe, weights, splits) == own
     other = HALF.model_copy(update={"temperature": 3.0})
-    assert student_directory(other, finetuned.weights.parent) != student.weights.parent
+    assert student_directory(other, recipe, weights, splits) != own
+    assert student_directory(HALF, recipe.model_copy(update={"seed": 4}), weights, splits) != own
+    assert student_directory(HALF, recipe, weights, replace(splits, posts=splits.posts[1:])) != own
+    assert student_directory(HALF, recipe, weights.parent / "member-0" / "best.pt", splits).name != own.name
 
 
 class CutOffError(Exception):

@@ -28,13 +28,14 @@ from tests.data.own_taxonomy import OWN
 from tests.training.stores import quietly
 from tests.training.test_finetune import read_weights, same
 from tests.training.whole_run import WholeRun
+from training.errors import TrainingError
 from training.finetune import CHECKPOINT_FILE
 from training.golden import GOLDEN_POSTS
 from training.history import read_history
 from training.members import AVERAGE_FILE
 from training.pipeline import make_bundle
 from training.recipe import Recipe, read_recipe
-from training.runs import run_directory
+from training.runs import holding_run, run_directory
 from training.tracking.store import EXPERIMENT
 
 ROOT = Path(__file__).parents[2]
@@ -155,13 +156,28 @@ def test_the_confusion_report_lies_beside_the_state_of_the_run(whole_run: WholeR
     assert list((whole_run.state / "report").glob("*.html"))
 
 
-def test_the_directory_of_a_run_is_named_by_recipe_and_posts(
+def test_a_run_that_another_process_trains_is_left_alone(
+    whole_run: WholeRun, recipe: Recipe, splits: Splits, tmp_path: Path
+) -> None:
+    state = run_directory(recipe, splits, tmp_path)
+    with (
+        holding_run(state),
+        pytest.raises(TrainingError, match=r"is being trained by another process\. Wanted: one at a time"),
+    ):
+        make_bundle(recipe, runs=tmp_path, fresh=True)
+    with holding_run(state):  # whoever let go is not in the way
+        pass
+
+
+def test_the_directory_of_a_run_is_named_by_recipe_posts_and_splits(
     whole_run: WholeRun, recipe: Recipe, splits: Splits
 ) -> None:
     own = run_directory(recipe, splits, whole_run.runs)
     assert own == whole_run.state
     assert run_directory(recipe.model_copy(update={"seed": 4}), splits, whole_run.runs) != own
     assert run_directory(recipe, replace(splits, posts=splits.posts[1:]), whole_run.runs) != own
+    moved = replace(splits, file=splits.file.model_copy(update={"sha256": "0" * 64}))
+    assert run_directory(recipe, moved, whole_run.runs) != own  # who proved it then may train it now
     assert run_directory(recipe, replace(splits, taxonomy=OWN), whole_run.runs) != own
 
 

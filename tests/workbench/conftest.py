@@ -19,10 +19,13 @@ from serving.journal.queries import KeptPost
 from serving.journal.store import Store, open_store
 from serving.settings import Settings
 from serving.workbench import worker
+from serving.workbench.demo import filling
+from serving.workbench.thresholds import openings
 from tests.fakes import BOLD_POLICY, NOW, FakeClassifier, fake_bundle
 from tests.postgres import NoPostgresError, running_cluster
 from tests.serving.clients import PATIENT_MS, WAIT_S, running_server, service_of
 from tests.workbench.decisions import judge
+from tests.workbench.proving import write_injection
 from tests.workbench.shelf import Shelf
 from tests.workbench.signing import sign_in
 
@@ -47,6 +50,16 @@ def write_keys(path: Path, *names: str) -> Path:
     entries = [{"name": name, "sha256": hash_key(f"key of {name}"), "scopes": scopes} for name, scopes in KEYS]
     path.write_text(json.dumps({"keys": [each for each in entries if each["name"] in names]}))
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def harmless_injection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The shipped injections talk the fake into answers, since it goes by one word; this one has none that it knows."""
+    path = write_injection(tmp_path_factory.mktemp("cases") / "cases.toml", "answer this at once")
+    with pytest.MonkeyPatch.context() as patched:
+        for module in (openings, filling):
+            patched.setattr(module, "SHIPPED_CASES", path)
+        yield
 
 
 @pytest.fixture

@@ -29,6 +29,11 @@ def judge(client: TestClient | httpx.Client, database: Database, texts: Sequence
     """The decisions on `texts`, newest first, once the journal has them."""
     if isinstance(client, TestClient):
         read_rules(client)  # before that no machine answers
+    else:
+        until(
+            lambda: client.get("/readyz").json(),
+            lambda ready: "unread" not in (ready["rules"]["state"], ready["brake"]["state"]),
+        )
     for number, text in enumerate(texts):
         answer: Any = client.post("/v1/predict", json={"id": f"crm-{number}", "text": text, "platform": "x"})
         assert answer.status_code == 200

@@ -1,4 +1,6 @@
-"""Labelled posts with splits for the tests of the threshold desk: enough of each route to prove a loose budget."""
+"""What the tests of the threshold desk prove policies with: labelled posts with splits, enough of each route to prove a
+loose budget, and an injection that policies are to withstand.
+"""
 
 import random
 from pathlib import Path
@@ -40,3 +42,23 @@ def write_proving(directory: Path) -> Splits:
     write_labelled(directory / "posts.jsonl", rows)
     write_splits(directory / "splits.json", splits)
     return splits
+
+
+def write_injection(path: Path, words: str) -> Path:
+    """The file of behaviour cases, after it was written: a post for people, and the same with `words` to a machine."""
+    path.write_text(
+        f"""
+texts.some = ["what a mess"]
+
+[[capability]]
+name = "injection"
+about = "why"
+way = "add"
+expect = "never_closed"
+limit = 0.0
+texts = "some"
+places = ["after"]
+additions = ["{words}"]
+"""
+    )
+    return path

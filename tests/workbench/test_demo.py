@@ -182,7 +182,7 @@ def test_a_wrong_answer_was_corrected_and_is_forbidden_from_then_on(first: Fille
 def test_automatic_answers_were_drawn_from_the_first_day_and_most_of_them_read(
     first: Filled, database: Database, fake: Predictor
 ) -> None:
-    draw = database.read(read_draw, versions_of(fake), NOW, 90)
+    draw = database.read(read_draw, versions_of(fake), fake.content, NOW, 90)
     assert draw is not None
     assert 0.1 < draw.drawn.mean() < 0.3
     assert sample_of(draw).read > 20

@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from models.predictor import Predictor
+from serving.settings import Settings
 from serving.workbench.pages import STATIC
+from tests.serving.clients import running_server
+from tests.serving.sockets import connect, rest_of
 from tests.workbench.conftest import Bench, write_keys
 from tests.workbench.signing import sign_in, token_for, token_of
 
@@ -135,6 +139,28 @@ def test_a_form_that_is_too_large_is_not_read(reader: TestClient) -> None:
     answer = reader.post("/qa/logout", data={"csrf": "x" * 70_000})
     assert answer.status_code == 413
     assert "no form of these pages is so large" in answer.text
+
+
+def sent_without_its_body(address: str, path: str) -> bytes:
+    """What a server answers to a form that is announced and never comes."""
+    with connect(address) as connection:
+        head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: 100\r\n\r\n"
+        connection.sendall(head.encode())
+        return rest_of(connection)
+
+
+def test_a_form_that_does_not_arrive_in_time_is_given_up(fake: Predictor, journal: str) -> None:
+    settings = Settings(port=0, request_timeout_ms=50, journal=journal)
+    with running_server(settings, lambda: fake) as address:
+        answer = sent_without_its_body(address, "/qa/login")
+    assert answer.startswith(b"HTTP/1.1 504 ")
+    assert b"The form was given up: it did not arrive before the deadline." in answer
+
+
+def test_of_who_is_not_signed_in_no_form_is_waited_for(address: str) -> None:
+    answer = sent_without_its_body(address, "/qa/review/readings")
+    assert answer.startswith(b"HTTP/1.1 303 ")
+    assert b"location: /qa/login?next=%2Fqa\r\n" in answer
 
 
 # the open server

@@ -129,15 +129,25 @@ def test_undo_takes_back_ones_own_reading_and_brings_the_post_again(
 
 @on_both
 def test_the_page_says_how_much_more_to_read(client: TestClient, database: Database, posts: list[KeptPost]) -> None:
-    assert "Read 299 without an error to show under 1 %" in client.get(PATH).text
+    assert "Read 478 without an error to show under 1 %" in client.get(PATH).text
     first, second, *_ = in_random_order(client, posts)
     read(client, first)
     assert "Of 1 automatic answers drawn at random 0 are wrong" in client.get(f"{PATH}/progress").text
-    assert "Read 298 more without an error" in client.get(PATH).text
+    assert "Read 477 more without an error" in client.get(PATH).text
+    assert "with 95 % confidence however often one looks" in client.get(PATH).text
     label(database, first, "Ben", "sensitive", "privacy_data")
     assert "Of 1 automatic answers drawn at random 1 are wrong" in client.get(PATH).text
     read(client, second, verdict="cannot_tell", route="", intent="")
     assert "Of 2 automatic answers drawn at random 2 are wrong" in client.get(PATH).text
+
+
+@on_both
+def test_a_question_that_was_closed_without_a_word_is_wrong_and_thanks_are_not(
+    client: TestClient, database: Database
+) -> None:
+    for post in judge(client, database, [f"lol {name}" for name in ("Ann", "Bea", "Cat")]):
+        label(database, post, "Ben", "simple", "order_status" if post.text.endswith("Ann") else "praise")
+    assert "Of 3 automatic answers drawn at random 1 are wrong" in client.get(PATH).text
 
 
 def in_random_order(client: TestClient, posts: list[KeptPost]) -> list[KeptPost]:

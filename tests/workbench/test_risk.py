@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from data.taxonomy import BUILT_IN
 from models.policy import RiskBudget
 from models.promise import lot_of
 from serving.journal.database import Database
@@ -36,6 +37,7 @@ VERSIONS = Versions(model="2026.11.22+fake00", policy="7", taxonomy="1", renderi
 BUDGET = RiskBudget(wrong=0.1)
 RIGHT: list[Verdict | None] = ["right"]
 WRONG: list[Verdict | None] = ["wrong"]
+CONTENT = frozenset(BUILT_IN.needs_no_reply)
 SCOPE = Scope(VERSIONS.model, VERSIONS.policy, NOW)
 
 
@@ -59,22 +61,25 @@ def give(directory: Path, answers: int, since: datetime, *, text: str = "where i
         store.write(entries)
 
 
-def read(database: Database, place: int, route: str, reader: str = "Ben") -> None:
-    database.write(add_review, Review(key_of(place), reader, "label", route, "praise"))
+def read(database: Database, place: int, route: str, reader: str = "Ben", intent: str = "praise") -> None:
+    database.write(add_review, Review(key_of(place), reader, "label", route, intent))
 
 
 # what counts
 
 
 def said(*routes: str | None) -> list[Said]:
-    return [Said(f"reader {n}", "label" if route else "cannot_tell", route) for n, route in enumerate(routes)]
+    return [
+        Said(f"reader {n}", "label", route, "praise") if route else Said(f"reader {n}", "cannot_tell", None, None)
+        for n, route in enumerate(routes)
+    ]
 
 
 @pytest.mark.parametrize(
     ("readings", "verdict"),
     [
         ([], "unread"),
-        ([Said("ann", "skip", None)], "unread"),
+        ([Said("ann", "skip", None, None)], "unread"),
         (said(None), "doubt"),
         (said("simple"), "right"),
         (said("complex"), "wrong"),
@@ -87,7 +92,25 @@ def said(*routes: str | None) -> list[Said]:
     ],
 )
 def test_what_most_readers_say_is_taken(readings: list[Said], verdict: Verdict) -> None:
-    assert verdict_of(readings) == verdict
+    assert verdict_of(readings, "auto_answer", CONTENT) == verdict
+
+
+@pytest.mark.parametrize(
+    ("action", "intents", "verdict"),
+    [
+        ("no_reply", ["not_service"], "right"),
+        ("no_reply", ["praise"], "right"),
+        ("no_reply", ["order_status"], "wrong"),
+        ("no_reply", ["order_status", "not_service"], "doubt"),
+        ("auto_answer", ["order_status"], "right"),
+        ("auto_answer", ["not_service"], "right"),
+    ],
+)
+def test_a_simple_post_left_without_the_reply_that_its_intent_wants_is_wrong(
+    action: str, intents: list[str], verdict: Verdict
+) -> None:
+    readings = [Said(f"reader {n}", "label", "simple", intent) for n, intent in enumerate(intents)]
+    assert verdict_of(readings, action, CONTENT) == verdict
 
 
 def setting(since: datetime, chance: float, secret: str = "s") -> Lottery:
@@ -114,7 +137,7 @@ def test_who_is_drawn_is_decided_by_the_setting_that_held_and_the_lot_alone(data
     give(tmp_path, 40, NOW)
     later = NOW + timedelta(minutes=20.5)
     settings = [setting(NOW, 0.3), setting(later, 0.8, "t")]
-    stream = database.read(read_stream, SCOPE, settings)
+    stream = database.read(read_stream, SCOPE, settings, CONTENT)
     assert len(stream.ids) == 40
     expected = [(0.3, "s") if place < 20 else (0.8, "t") for place in range(40)]
     assert stream.chance.tolist() == [chance for chance, _ in expected]
@@ -127,7 +150,7 @@ def test_what_was_read_for_another_reason_does_not_count(database: Database, tmp
     settings = [setting(NOW, 0.2)]
     for place in range(30):
         read(database, place, "sensitive")
-    stream = database.read(read_stream, SCOPE, settings)
+    stream = database.read(read_stream, SCOPE, settings, CONTENT)
     assert [verdict != "unread" for verdict in stream.verdicts] == stream.drawn.tolist()
     assert 0 < stream.drawn.sum() < 30
 
@@ -246,6 +269,19 @@ def test_the_page_and_the_overview_say_alarm_once_the_promise_is_broken(
     assert client.get(PATH).text.count("<svg") == 2
     assert "more than 10.0 % of the automatic answers are wrong" in text_of(client.get(f"{PATH}/state"))
     assert f'hx-get="{PATH}/state"' in client.get("/qa").text
+
+
+def test_questions_that_were_closed_without_a_word_break_the_promise(
+    client: TestClient, database: Database, tmp_path: Path
+) -> None:
+    begun = database.write(set_lottery, chance=1.0, by="ann").since
+    give(tmp_path, 30, begun, text="lol")
+    for place in range(30):
+        read(database, place, "simple", intent="order_status" if place % 3 else "not_service")
+    page = text_of(client.get(PATH))
+    assert "30, of which 30 were read: 20 wrong" in page
+    assert "Alarm: the promise is broken" in page
+    assert "Of 30 automatic answers drawn at random 20 are wrong" in client.get("/qa/review").text
 
 
 def test_answers_before_the_draw_began_are_not_watched(client: TestClient, database: Database, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import html
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -14,16 +15,17 @@ from starlette.testclient import TestClient
 from data.splits import split
 from evaluation.predictions import join, predict_posts
 from evaluation.thresholds import fit_policy
+from evaluation.workbench.desk import set_budget
 from models.policy import Policy, RiskBudget
 from models.predictor import Predictor
 from serving.journal.database import Database
 from serving.journal.texts import draw_posts
-from serving.workbench.thresholds import openings
+from serving.workbench.thresholds import openings, page
 from tests.serving.clients import WAIT_S, read_rules, service_of
 from tests.workbench.changing import ANOTHER, crown_another
 from tests.workbench.conftest import Bench, on_both
 from tests.workbench.decisions import TEXTS, judge, until
-from tests.workbench.proving import posts_that_prove, write_proving
+from tests.workbench.proving import posts_that_prove, write_injection, write_proving
 from tests.workbench.signing import sign_in, token_for
 
 PATH = "/qa/thresholds"
@@ -151,6 +153,27 @@ def test_a_budget_comes_to_what_evaluation_proves(client: TestClient, fake: Pred
     assert f'<p class="value">{100 * sum(closed) / len(closed):.1f} %</p>' in page
 
 
+def test_a_policy_that_would_answer_an_injection_is_held_back_and_not_proposed(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openings, "SHIPPED_CASES", write_injection(tmp_path / "cases.toml", "track my parcel"))
+    opened(client)
+    page = client.get(f"{PATH}/setting", params=LOOSE).text
+    assert "words to a machine (a prompt injection) would get a post answered" in page
+    assert '<p class="value">0.0 %</p>' in page
+    refused = propose(client)
+    assert refused.status_code == 409
+    assert "without an injection answered" in refused.text
+    assert "Nobody has proposed a policy yet" in client.get(PATH).text
+
+
+def test_bolder_steps_that_were_held_back_are_said(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened(client)
+    assert "Held back" not in client.get(f"{PATH}/setting", params=LOOSE).text
+    monkeypatch.setattr(page, "set_budget", lambda *given: replace(set_budget(*given), held_back=2))
+    assert "Held back: 2 bolder steps were proven too" in client.get(f"{PATH}/setting", params=LOOSE).text
+
+
 def test_what_cannot_be_proven_is_said_and_not_proposed(client: TestClient) -> None:
     opened(client)
     strict = {**LOOSE, "leak_sensitive": "0.5"}
@@ -161,7 +184,18 @@ def test_what_cannot_be_proven_is_said_and_not_proposed(client: TestClient) -> N
     assert "Nobody has proposed a policy yet" in client.get(PATH).text
 
 
-@pytest.mark.parametrize("asked", [{"wrong": "much"}, {"wrong": "120"}, {"confidence": "100"}, {"phone": "-1"}])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"wrong": "much"},
+        {"wrong": "120"},
+        {"confidence": "100"},
+        {"phone": "-1"},
+        {"phone": "inf"},
+        {"days": "nan"},
+        {"days": "-inf"},
+    ],
+)
 def test_figures_that_are_none_are_refused_in_words(client: TestClient, asked: dict[str, str]) -> None:
     opened(client)
     answer = client.get(f"{PATH}/setting", params=asked, headers={"HX-Request": "true"})

@@ -12,6 +12,8 @@ from data.output import whole_file
 from data.progress import Say, progress_bar
 
 if TYPE_CHECKING:
+    from training.experiments.fits import Fit
+    from training.recipe import Recipe
     from training.tracking.port import Track
 
 OBJECTIVES = ("macro_f1", "automatic_share")
@@ -62,14 +64,20 @@ def file_and_language(argument: str) -> tuple[Path, str | None]:
     return (Path(file), language) if colon else (Path(argument), None)
 
 
-def _add_seeds_and_out(verb: argparse.ArgumentParser, out: str) -> None:
-    verb.add_argument("--seeds", type=int, default=3, metavar="N", help="how many, from the recipe's (%(default)s)")
+def _add_seeds_and_out(verb: argparse.ArgumentParser, out: str) -> "argparse._MutuallyExclusiveGroup":
+    """Adds both; what is returned may take other ways to come by networks than seeds."""
+    networks = verb.add_mutually_exclusive_group()
+    networks.add_argument("--seeds", type=int, default=3, metavar="N", help="how many, from the recipe's (%(default)s)")
     verb.add_argument("--out", type=Path, default=Path(out), metavar="DIR", help="of the figures (%(default)s)")
+    return networks
 
 
 def _add_seeds(verb: argparse.ArgumentParser) -> None:
     """Adds how many seeds, and the recipe to hold against."""
-    _add_seeds_and_out(verb, "build/seeds")
+    networks = _add_seeds_and_out(verb, "build/seeds")
+    networks.add_argument(
+        "--members", action="store_true", help="train nothing: each member of the recipe's run stands for a seed"
+    )
     verb.add_argument("--against", type=Path, metavar="RECIPE", help="another recipe, trained with the same seeds")
     verb.add_argument(
         "--measure",
@@ -110,32 +118,54 @@ def _write(content: dict[str, Any], path: Path) -> None:
         file.write(json.dumps(content, indent=1) + "\n")
 
 
+def _networks(recipe: "Recipe", arguments: argparse.Namespace, say: Say) -> "tuple[list[Fit], list[Path]]":
+    """What the networks of a recipe come to on the development part, trained where they are not.
+
+    And their weights, where they are to be measured on other posts: figures outlive weights that were deleted.
+    """
+    from training.experiments.seeds import fit_members, fit_seeds, weights_of_members, weights_of_seeds
+
+    runs = arguments.runs
+    if arguments.members:
+        return fit_members(recipe, runs=runs, say=say), weights_of_members(recipe, runs=runs)
+    fits = fit_seeds(recipe, arguments.seeds, runs=runs, watch=progress_bar, say=say)
+    return fits, weights_of_seeds(recipe, arguments.seeds, runs=runs) if arguments.measure else []
+
+
 def _run_seeds(arguments: argparse.Namespace, say: Say) -> dict[str, object]:
     """What the seed alone moves, and whether another recipe moves more."""
     with needs_group("train", "Training with several seeds"):
-        from training.experiments.seeds import as_text, fit_seeds, measure_seeds, summarise, summarise_elsewhere
+        from data.fingerprint import fingerprint
+        from training.errors import TrainingError
+        from training.experiments.seeds import as_text, measure_networks, summarise, summarise_elsewhere
         from training.outside import read_outside
         from training.recipe import read_recipe
         from training.runs import read_intents
     recipe = read_recipe(arguments.recipe)
     outside = [read_outside(file, lang, read_intents(recipe)) for file, lang in arguments.measure]
+    if len({(each.file, each.language) for each in outside}) < len(outside):
+        raise TrainingError(
+            "Two of the files to measure with have one name and language, which a ladder could not tell apart. Wanted "
+            "different names. Rename one."
+        )
     other = read_recipe(arguments.against) if arguments.against else None
-    if other:  # the same seeds, whatever its own is: they are paired
+    if other and not arguments.members:  # the same seeds, whatever its own is: they are paired
         other = other.model_copy(update={"seed": recipe.seed})
-    fits = fit_seeds(recipe, arguments.seeds, runs=arguments.runs, watch=progress_bar, say=say)
-    others = fit_seeds(other, arguments.seeds, runs=arguments.runs, watch=progress_bar, say=say) if other else []
-    summary = summarise(fits, others)
-    say(as_text(recipe.name, other.name if other else None, len(fits), summary))
+    fits, weights = _networks(recipe, arguments, say)
+    others, other_weights = _networks(other, arguments, say) if other else ([], [])
+    summary, of_what = summarise(fits, others), "members" if arguments.members else "seeds"
+    say(as_text(recipe.name, other.name if other else None, f"{len(fits)} {of_what}", summary))
     file = arguments.out / "seeds.json"
     runs = {"runs": [asdict(each) for each in fits], "against_runs": [asdict(each) for each in others]}
-    ours = measure_seeds(recipe, arguments.seeds, outside, runs=arguments.runs, watch=progress_bar)
-    against = measure_seeds(other, arguments.seeds, outside, runs=arguments.runs, watch=progress_bar) if other else []
+    ours = measure_networks(weights, recipe, outside, watch=progress_bar)
+    against = measure_networks(other_weights, other, outside, watch=progress_bar) if other else []
     elsewhere = []
     for each, found, theirs in zip(outside, ours, against or [[] for _ in outside], strict=True):
         figures = summarise_elsewhere(found, theirs)
-        say(as_text(recipe.name, other.name if other else None, len(fits), figures, each.file))
+        say(as_text(recipe.name, other.name if other else None, f"{len(fits)} {of_what}", figures, each.file))
         measured = {"runs": [asdict(one) for one in found], "against_runs": [asdict(one) for one in theirs]}
         about = {"file": each.file, "language": each.language, "posts": len(each.posts)}
+        about["fingerprint"] = fingerprint(each.posts)
         elsewhere.append({**about, "figures": figures, **measured})
     content = {"recipe": recipe.name, "against": other and other.name, "figures": summary, **runs}
     _write(content | {"elsewhere": elsewhere}, file)
@@ -218,7 +248,8 @@ EXPERIMENTS = {
         "and which gain over it would be more than noise; with --against, whether another recipe's is.",
         "  python -m training seeds\n  python -m training seeds --recipe my-recipe.toml --seeds 5\n"
         "  python -m training seeds --recipe my-recipe.toml --against other-recipe.toml\n"
-        "  python -m training seeds --recipe my-recipe.toml --measure my-labelled-posts.jsonl:en\n",
+        "  python -m training seeds --recipe my-recipe.toml --measure my-labelled-posts.jsonl:en\n"
+        "  python -m training seeds --members --measure my-labelled-posts.jsonl:en\n",
         _add_seeds,
         _run_seeds,
     ),

@@ -20,7 +20,7 @@ from data.taxonomy import ROUTES
 from training.encoder import find_encoder
 from training.errors import TrainingError
 from training.experiments.fits import Fit, fit, forget_weights
-from training.experiments.powerlaw import Estimate, PowerLaw, fit_power_law, interval_of
+from training.experiments.powerlaw import MIN_SIZES, Estimate, PowerLaw, fit_power_law, interval_of
 from training.experiments.seeds import reseeded
 from training.recipe import Recipe
 from training.runs import RUNS, read_parts, run_directory
@@ -139,7 +139,9 @@ def look_ahead(curve: Curve, route: str) -> Outlook:
     labels, held = curve.largest.get(route, 0), curve.development[route]
     smallest = 0.5 / held  # half a post: an error of none has no logarithm
     series = curve.series(route)
-    law = fit_power_law([n for n, _ in series], [max(1 - f1, smallest) for _, f1 in series])
+    shares = {point.share for point in curve.points}  # labels tell no sizes: each seed draws others for a share
+    enough = len(shares) >= MIN_SIZES
+    law = fit_power_law([n for n, _ in series], [max(1 - f1, smallest) for _, f1 in series]) if enough else None
     if law is None:
         return Outlook(route, labels, None, None, "cannot tell: fewer than three sizes. Give more --shares.")
     gain = law.gain(labels, labels + MORE_LABELS)

@@ -17,11 +17,9 @@ from evaluation.risk import answerable_share
 from models.calibration import probabilities
 from training.development import predict_logits
 from training.encoder import read_encoder
-from training.members import AVERAGE_FILE
 from training.network import load_network
 from training.outside import Outside
 from training.recipe import Recipe
-from training.runs import find_left
 
 WRONG_SHARE = 0.05
 """Of what `simple_answerable` would answer, so much may be no simple post."""
@@ -39,20 +37,16 @@ class Elsewhere:
 
 
 def measure_elsewhere(
+    weights: Path,
     recipe: Recipe,
-    directory: Path,
     encoder_directory: Path,
     outside: Outside,
     taxonomy: Taxonomy,
     *,
     watch: Watch = unwatched,
 ) -> Elsewhere:
-    """The figures of the network that a run of `recipe` left in `directory`.
-
-    Raises:
-        TrainingError: when it left none.
-    """
-    network = load_network(encoder_directory, find_left(AVERAGE_FILE, directory, recipe), "sdpa")
+    """The figures of the network of `recipe` with these `weights`."""
+    network = load_network(encoder_directory, weights, "sdpa")
     encoder = read_encoder(recipe.reading, encoder_directory)
     pairs = [render(post) for post in outside.posts]
     routes, intents = predict_logits(network, encoder, pairs, watch=watch)

@@ -21,7 +21,7 @@ from evaluation.metrics import class_scores, tally
 from evaluation.predictions import IntArray
 from models.calibration import FloatArray, probabilities
 from models.policy import RiskBudget
-from training.development import predict_logits
+from training.development import figures_of, predict_logits
 from training.encoder import read_encoder
 from training.examples import make_examples
 from training.history import TellEpoch, untold
@@ -29,7 +29,7 @@ from training.members import finetune
 from training.network import load_network
 from training.pipeline import MEMBERS_AT_A_TIME
 from training.recipe import Recipe
-from training.runs import read_unlabelled
+from training.runs import holding_run, read_unlabelled
 from training.tracking.port import DIRECTORY
 
 FIT_FILE = "development.json"
@@ -97,6 +97,33 @@ def forget_weights(directory: Path) -> None:
             path.unlink()
 
 
+def fit_of(
+    weights: Path,
+    recipe: Recipe,
+    encoder_directory: Path,
+    development: Sequence[LabelledPost],
+    *,
+    taxonomy: Taxonomy,
+    seed: int,
+    seconds: float,
+) -> Fit:
+    """What the network with these `weights` makes of the development part; `seed` and `seconds` made it."""
+    examples = make_examples(development, taxonomy)
+    network = load_network(encoder_directory, weights, "sdpa")
+    encoder = read_encoder(recipe.reading, encoder_directory)
+    logits = predict_logits(network, encoder, [each.full for each in examples])
+    said = probabilities(logits[0], 1.0)
+    routes = np.array([each.route for each in examples], dtype=np.int64)
+    return Fit(
+        seed=seed,
+        **figures_of(examples, *logits, routed=True),
+        automatic_share=automatic_share(routes, said, recipe.budget),
+        route_f1=_route_f1(routes, said),
+        seconds=seconds,
+        development=fingerprint(development),
+    )
+
+
 def fit(
     recipe: Recipe,
     encoder_directory: Path,
@@ -115,36 +142,32 @@ def fit(
 
     Raises:
         DivergedError: when the loss of an epoch is no finite number.
+        TrainingError: when another process trains in `directory`.
         SourceError: when the posts without labels that the recipe names cannot be read.
     """
     if (left := _read(directory / FIT_FILE)) is not None:
         return left
-    finetuned = finetune(
+    with holding_run(directory):
+        finetuned = finetune(
+            recipe,
+            encoder_directory,
+            train,
+            development,
+            directory,
+            unlabelled=read_unlabelled(recipe),
+            taxonomy=taxonomy,
+            watch=watch,
+            processes=MEMBERS_AT_A_TIME if torch.get_num_threads() > 1 else 1,
+            tell=tell,
+        )
+    made = fit_of(
+        finetuned.weights,
         recipe,
         encoder_directory,
-        train,
         development,
-        directory,
-        unlabelled=read_unlabelled(recipe),
         taxonomy=taxonomy,
-        watch=watch,
-        processes=MEMBERS_AT_A_TIME if torch.get_num_threads() > 1 else 1,
-        tell=tell,
-    )
-    examples = make_examples(development, taxonomy)
-    network = load_network(encoder_directory, finetuned.weights, "sdpa")
-    encoder = read_encoder(recipe.reading, encoder_directory)
-    said = probabilities(predict_logits(network, encoder, [each.full for each in examples])[0], 1.0)
-    routes = np.array([each.route for each in examples], dtype=np.int64)
-    made = Fit(
         seed=recipe.seed,
-        macro_f1=finetuned.macro_f1,
-        accuracy=finetuned.accuracy,
-        intent_accuracy=finetuned.intent_accuracy,
-        automatic_share=automatic_share(routes, said, recipe.budget),
-        route_f1=_route_f1(routes, said),
         seconds=finetuned.seconds,
-        development=fingerprint(development),
     )
     _write(made, directory / FIT_FILE)
     return made

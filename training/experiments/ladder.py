@@ -27,12 +27,15 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9")
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """The figures of one recipe by place (`development`, or a file), name and seed, and its training time per seed."""
+    """The figures of one recipe by place, name and seed, and its training time per seed.
+
+    A place is `development`, or a file with the language that was measured of it.
+    """
 
     name: str
     figures: Mapping[str, Mapping[str, Mapping[int, float]]]
     posts: Mapping[str, str]
-    """What tells the posts of a place from others: a fingerprint, or how many they are."""
+    """The fingerprint of the posts of a place."""
     seconds: float
 
 
@@ -63,8 +66,9 @@ def read_rung(path: Path) -> Rung:
         figures = {"development": _by_seed(seeds, runs, _DEVELOPMENT)}
         posts = {"development": str(runs[0]["development"])}
         for each in content.get("elsewhere", []):
-            figures[each["file"]] = _by_seed(seeds, each["runs"], each["runs"][0])
-            posts[each["file"]] = f"{each['posts']} {each['language']}"
+            place = f"{each['file']} ({each['language']})" if each["language"] else each["file"]
+            figures[place] = _by_seed(seeds, each["runs"], each["runs"][0])
+            posts[place] = each["fingerprint"]
         return Rung(content["recipe"], figures, posts, fmean(run["seconds"] for run in runs))
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise TrainingError(

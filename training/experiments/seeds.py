@@ -17,10 +17,13 @@ from evaluation.metrics import INTERVAL_CONFIDENCE
 from training.encoder import find_encoder
 from training.errors import TrainingError
 from training.experiments.elsewhere import Elsewhere, measure_elsewhere
-from training.experiments.fits import Fit, fit
+from training.experiments.fits import Fit, fit, fit_of
+from training.finetune import BEST_FILE, is_over
+from training.history import read_history
+from training.members import AVERAGE_FILE, homes_of
 from training.outside import Outside
 from training.recipe import MAX_SEED, Recipe
-from training.runs import RUNS, read_parts, run_directory
+from training.runs import RUNS, find_left, read_intents, read_parts, run_directory
 
 FIGURES = ("macro_f1", "accuracy", "intent_accuracy", "automatic_share")
 
@@ -113,21 +116,68 @@ def fit_seeds(
     return found
 
 
-def measure_seeds(
-    recipe: Recipe, count: int, outside: Sequence[Outside], *, runs: Path = RUNS, watch: Watch = unwatched
-) -> list[list[Elsewhere]]:
-    """What the networks of `fit_seeds` make of each of the other sets of posts, seed by seed.
+def weights_of_seeds(recipe: Recipe, count: int, *, runs: Path = RUNS) -> list[Path]:
+    """Where the weights of the networks of `fit_seeds` are.
 
     Raises:
         TrainingError: when one of them is not trained.
         SourceError, SplitsError: when the posts or their splits cannot be read.
     """
-    if not outside:
-        return []
+    splits = read_parts(recipe)
+    return [find_left(AVERAGE_FILE, run_directory(each, splits, runs), each) for each in reseeded(recipe, count)]
+
+
+def weights_of_members(recipe: Recipe, *, runs: Path = RUNS) -> list[Path]:
+    """Where the weights of the members of the recipe's run are, two or more.
+
+    They start from the same heads, which the networks of several seeds do not.
+
+    Raises:
+        TrainingError: when it has one member, or one is not trained.
+        SourceError, SplitsError: when the posts or their splits cannot be read.
+    """
+    if (count := recipe.finetune.members) < 2:
+        raise TrainingError(
+            f"No spread can be had of {count} member. Wanted at least 2, better 3 to 5. Raise finetune.members, or "
+            "train several seeds: without --members."
+        )
+    homes = homes_of(recipe, run_directory(recipe, read_parts(recipe), runs))[:count]
+    found = [find_left(BEST_FILE, home, recipe) for home in homes]
+    if halfway := [str(home) for home in homes if not is_over(home, recipe.finetune)]:
+        raise TrainingError(
+            f"The members of {recipe.name!r} cannot be measured yet: not trained to the end is {', '.join(halfway)}. "
+            "Wanted: all of them. Give the command that trains them again, it goes on: python -m training run."
+        )
+    return found
+
+
+def fit_members(recipe: Recipe, *, runs: Path = RUNS, say: Say = lambda _: None) -> list[Fit]:
+    """What each member of the recipe's run is alone on the development part, numbered as seeds are; none is trained.
+
+    Raises:
+        TrainingError, SourceError, SplitsError: as `weights_of_members`.
+    """
     splits, encoder = read_parts(recipe), find_encoder(recipe.encoder)
-    trained = [(each, run_directory(each, splits, runs)) for each in reseeded(recipe, count)]
+    found = []
+    for seed, weights in enumerate(weights_of_members(recipe, runs=runs), recipe.seed):
+        say(f"Recipe {recipe.name}, {weights.parent}")
+        seconds = read_history(weights.parent)[-1].seconds
+        posts, taxonomy = splits.part("development"), splits.taxonomy
+        found.append(fit_of(weights, recipe, encoder, posts, taxonomy=taxonomy, seed=seed, seconds=seconds))
+    return found
+
+
+def measure_networks(
+    weights: Sequence[Path], recipe: Recipe, outside: Sequence[Outside], *, watch: Watch = unwatched
+) -> list[list[Elsewhere]]:
+    """What the networks of `recipe` with these `weights` make of each of the other sets of posts, one by one.
+
+    Raises:
+        SourceError: when the taxonomy cannot be read.
+    """
+    encoder, taxonomy = find_encoder(recipe.encoder), read_intents(recipe)
     return [
-        [measure_elsewhere(each, home, encoder, posts, splits.taxonomy, watch=watch) for each, home in trained]
+        [measure_elsewhere(each, recipe, encoder, posts, taxonomy, watch=watch) for each in weights]
         for posts in outside
     ]
 
@@ -141,8 +191,13 @@ def summarise(fits: Sequence[Fit], others: Sequence[Fit] = ()) -> dict[str, Any]
     """Spread, noise floor and, where `others` are given (another recipe, the same seeds), the paired gain by figure.
 
     Raises:
-        TrainingError: when the two were measured on other posts.
+        TrainingError: when the two were measured on other posts, or are not as many.
     """
+    if others and len(others) != len(fits):
+        raise TrainingError(
+            f"The two recipes cannot be compared: they have {len(fits)} and {len(others)} members. Wanted as many. "
+            "Give both the same finetune.members."
+        )
     if others and others[0].development != fits[0].development:
         raise TrainingError(
             f"The two recipes cannot be compared: their development parts are {fits[0].development[:10]} and "
@@ -174,10 +229,13 @@ def _held(ours: dict[str, list[float]], theirs: dict[str, list[float]]) -> dict[
     return summary
 
 
-def as_text(name: str, other: str | None, seeds: int, summary: dict[str, Any], where: str = "development") -> str:
-    """The summary as a small table, in points (per cent), and what it says of macro-F1; `where` it was measured."""
+def as_text(name: str, other: str | None, networks: str, summary: dict[str, Any], where: str = "development") -> str:
+    """The summary as a small table, in points (per cent), and what it says of macro-F1.
+
+    `networks` are those that it is of, such as "3 seeds"; `where` they were measured.
+    """
     head = f"{f'{where}, points'[:30]:<22}{'mean':>7}{'sd':>6}{'min':>7}{'max':>7}"
-    lines = [f"{name}, {seeds} seeds", head + (f"{'gain':>8}  95 % interval" if other else "")]
+    lines = [f"{name}, {networks}", head + (f"{'gain':>8}  95 % interval" if other else "")]
     for figure, each in summary.items():
         of = each["spread"]
         line = f"{figure:<22}" + f"{100 * of['mean']:>7.2f}{100 * of['sd']:>6.2f}"
@@ -189,7 +247,7 @@ def as_text(name: str, other: str | None, seeds: int, summary: dict[str, Any], w
     floor = summary["macro_f1"]["more_than_noise"]
     lines.append(
         f"In macro-F1 more than noise of the seed: over {100 * floor['of_one_run']:.2f} points between two runs, "
-        f"over {100 * floor['of_means']:.2f} between the means of {seeds} seeds each."
+        f"over {100 * floor['of_means']:.2f} between the means of {networks} each."
     )
     if other:
         gain = summary["macro_f1"]["gain"]

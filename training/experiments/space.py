@@ -17,6 +17,8 @@ from training.recipe import Recipe
 Value: TypeAlias = bool | int | float | str
 FIXED = ("name", "seed", "precision", "data", "encoder", "budget", "gates")
 """A seed is not searched for, that would be luck; the others change the question or nothing that is measured."""
+_ASKED_BY = ("distillation.teacher", "distillation.temperature", "distillation.unlabelled")
+"""A file of answers is of one teacher, asked at one temperature about some posts: no trial could use another."""
 _EXAMPLE = "finetune.learning_rate = { low = 2e-5, high = 3e-4, log = true }"
 
 
@@ -126,10 +128,12 @@ def _said(error: ValidationError) -> str:
 
 
 def _read_field(path: Path, field: str, content: object, recipe: Recipe) -> Range | Choices:
-    known = [name for name in _fields(recipe) if name.partition(".")[0] not in FIXED]
+    answers = recipe.distillation.elsewhere
+    fixed_fields = FIXED if answers is None or not answers.is_file() else FIXED + _ASKED_BY
+    known = [name for name in _fields(recipe) if not {name, name.partition(".")[0]} & set(fixed_fields)]
     if field not in known:
         near = get_close_matches(field, known, n=1, cutoff=0.0)[0]
-        fixed = " It is not a search's to change." if field.partition(".")[0] in FIXED else ""
+        fixed = " It is not a search's to change." if {field, field.partition(".")[0]} & set(fixed_fields) else ""
         raise SpaceError(
             f"The space {path} does not fit: {field} is no field of a recipe that may be searched.{fixed} Wanted "
             f"one of {', '.join(known)}. The nearest is {near}."

@@ -7,14 +7,14 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from data.dependencies import needs_group
+from data.dependencies import MissingGroupError, needs_group
 from data.fingerprint import fingerprint
 from data.progress import Say
 from evaluation.behaviour.capabilities import CasesError
 from evaluation.comparison.settings import Gate, GateError, read_gate
 from evaluation.options import add_gate, add_posts
 from models.bundle import DEFAULT_BUNDLE, load_bundle
-from training.errors import PromotionError, RefusedError, StoreError
+from training.errors import PromotionError, RefusedError, RegistryError, StoreError
 from training.promotion.installation import Places, holding, manifest_of, recover
 from training.promotion.ledger import Line, head_of, read_ledger, text_of
 from training.promotion.promotion import (
@@ -102,9 +102,9 @@ def _use_report(arguments: Namespace, say: Say) -> Evidence:
 
     evidence = read_evidence(arguments.report)
     gate = read_gate(arguments.gate) if arguments.gate else Gate()
-    posts = read_part(arguments, part_of(arguments), load_bundle(arguments.challenger).taxonomy, say)
+    read = read_part(arguments, part_of(arguments), load_bundle(arguments.challenger).taxonomy, say)
     margins = gate.model_dump(mode="json")
-    check_evidence(evidence, arguments.champion, arguments.challenger, fingerprint(posts), margins)
+    check_evidence(evidence, arguments.champion, arguments.challenger, fingerprint(read.posts), margins)
     return evidence
 
 
@@ -112,11 +112,11 @@ def _track(arguments: Namespace, say: Say) -> int | None:
     """The number of the registered version that bears the alias now, `None` where nobody asked or MLflow is away."""
     if not arguments.track:
         return None
-    from training.tracking.registry import register
-
     try:
+        with needs_group("train", "Registering a champion"):
+            from training.tracking.registry import register
         version = register(arguments.champion, "champion")
-    except StoreError as error:
+    except (StoreError, RegistryError, MissingGroupError) as error:
         say(f"{error} What was decided stands; register it later: {_CATCH_UP} --champion {arguments.champion}")
         return None
     say(f"Version {version.number} of the registered model is champion")

@@ -17,8 +17,9 @@ from evaluation.benchmarks.serving.peers.machine import cores
 from evaluation.benchmarks.serving.results import Bare, Loop
 from evaluation.benchmarks.serving.workload import Item
 from models.bundle import Bundle
-from models.classifier import INPUTS, OUTPUTS, load_tokenizer, session_options
+from models.classifier import INPUTS, OUTPUTS, session_options
 from models.predictor import Predictor
+from models.reading import load_tokenizer
 
 with needs_group("bench", "The serving benchmark"):
     import psutil

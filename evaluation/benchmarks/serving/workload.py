@@ -15,8 +15,8 @@ from data.progress import Watch, unwatched
 from data.rendering import Rendered, render
 from data.sources import read_labelled
 from models.bundle import Reading
-from models.classifier import load_tokenizer
 from models.policy import Policy
+from models.reading import load_tokenizer
 
 CORPUS = Path("data/corpus")
 SEED = 3

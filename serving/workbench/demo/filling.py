@@ -17,6 +17,8 @@ from data.post import LabelledPost
 from data.progress import Watch
 from data.sources import read_labelled
 from data.splits import PartName, Splits, load_splits
+from evaluation.behaviour.capabilities import SHIPPED_CASES, read_cases
+from evaluation.behaviour.withstanding import score_injections
 from evaluation.predictions import Predictions, join, tabulate
 from evaluation.workbench.desk import open_desk
 from models.predictor import Predictor
@@ -196,8 +198,9 @@ def _fill(
     if since is None:
         database.write(forbid_one, labels, ruled_at)
         choosing, proving = (corpus.scored(name, past) for name in CHOOSING), corpus.scored(PROVING, past)
-        desk = open_desk(join(*choosing), proving, past.policy)
+        injections = score_injections(past.predictor, read_cases(SHIPPED_CASES))
+        desk = open_desk(join(*choosing), proving, injections, past.predictor.policy)
         proposals = database.write(propose_all, desk, past.versions.model, now)
     came += _live(past, feed, ruled_at, now, watch)
     # Last, since by the readings it is known that all is there.
-    return Filled(came, database.write(read_queues, labels, past.versions, now, (now - begin) / MONTH), proposals)
+    return Filled(came, database.write(read_queues, labels, past.predictor, now, (now - begin) / MONTH), proposals)

@@ -14,7 +14,6 @@ from typing import Self
 
 from data.post import Post
 from data.rendering import Rendered
-from models.policy import Policy
 from models.predictor import Prediction, Predictor, Probabilities, Scores, decide_scores
 from serving.answers import answer
 from serving.braking import CrisisBrake
@@ -43,7 +42,7 @@ class Past:
     """
 
     def __init__(self, address: Address, predictor: Predictor, *, author_key: str, trial_from: datetime) -> None:
-        self._predictor = predictor
+        self.predictor = predictor
         self._author_key = author_key
         self._trial_from = trial_from
         self.versions = versions_of(predictor)
@@ -68,11 +67,6 @@ class Past:
         self._database.close()
         self._store.close()
 
-    @property
-    def policy(self) -> Policy:
-        """By which is decided."""
-        return self._predictor.policy
-
     def score(self, posts: Iterable[Post]) -> Iterator[Scores]:
         """The scores of posts, in order, before any policy; each as soon as it is there."""
         return self._threads.map(self._score, posts)
@@ -89,21 +83,21 @@ class Past:
 
     def _score(self, post: Post) -> Scores:
         """What was judged before under the same rendering has the same probabilities, as in the server's cache."""
-        read = self._predictor.read(post)
+        read = self.predictor.read(post)
         found = self._judged.get(read.rendered)
         if found is None:
-            found = self._judged[read.rendered] = self._predictor.infer(read.encoded)
-        return Scores(found.routes, found.intents, self._predictor.look(read), read.tokens, read.rendered)
+            found = self._judged[read.rendered] = self.predictor.infer(read.encoded)
+        return Scores(found.routes, found.intents, self.predictor.look(read), read.tokens, read.rendered)
 
     def _judge(self, post: Post) -> Prediction:
         """The decision, after rules and brake."""
-        made = decide_scores(self._score(post), self._predictor.bundle.taxonomy, self._predictor.policy)
+        made = decide_scores(self._score(post), self.predictor.bundle.taxonomy, self.predictor.policy)
         return self._rules.obey(made, self.versions.model, known=True)
 
     def _kept(self, arrival: Arrival) -> list[Entry | Comparison]:
         """What the journal gets of a post: its decision, and during the trial what the challenger makes of it."""
         caller = Caller(f"demo-{arrival.prediction_id}", CALLER, arrival.received_at, perf_counter())
-        predictor, post = self._predictor, arrival.post
+        predictor, post = self.predictor, arrival.post
         prediction = self._judge(post)
         given = answer(
             post, prediction, prediction_id=arrival.prediction_id, policy=predictor.policy, versions=self.versions

@@ -14,6 +14,8 @@ from ulid import ULID
 
 from data.post import LabelledPost
 from data.taxonomy import Intent, Route
+from models.predictor import Predictor
+from serving.engine import versions_of
 from serving.journal.corrections import Correction, add_correction
 from serving.journal.draws import read_draw
 from serving.journal.filter import Filter
@@ -21,7 +23,6 @@ from serving.journal.queries import KeptPost, next_to_read
 from serving.journal.reviews import Review, add_review
 from serving.journal.rules import RuleWish, add_rule
 from serving.journal.tables import LOTTERIES
-from serving.wire import Versions
 from serving.workbench.demo.feed import OUTAGE, OUTAGE_MARK
 from serving.workbench.review.queues import AUTOMATIC, QUEUES, next_posts
 
@@ -91,12 +92,12 @@ def begin_draw(connection: Connection, since: datetime) -> None:
 
 
 def read_queues(
-    connection: Connection, corpus: Mapping[str, LabelledPost], versions: Versions, now: datetime, share: float
+    connection: Connection, corpus: Mapping[str, LabelledPost], predictor: Predictor, now: datetime, share: float
 ) -> int:
     """How many posts the readers have read: that share of what they read in a month. Some become corrections."""
     read = corrected = 0
     for reader, name, most in READ:
-        draw = read_draw(connection, versions, now, KEPT_DAYS)
+        draw = read_draw(connection, versions_of(predictor), predictor.content, now, KEPT_DAYS)
         for post in next_posts(connection, QUEUES[name], reader, now, round(most * share), draw=draw):
             labels = labels_of(post, corpus)
             if labels is None:

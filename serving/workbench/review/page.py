@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from data.taxonomy import ROUTES, Taxonomy
+from serving.engine import ServedModel
 from serving.journal.draws import Stream, read_draw, read_draws
 from serving.journal.queries import KeptPost, find_post
 from serving.journal.reviews import add_review, last_review, withdraw_review
@@ -61,23 +62,29 @@ class ReviewPages:
             Route(f"{PATH}/unmaskings", readers(self.unmask), methods=["POST"]),
         ]
 
+    @property
+    def _champion(self) -> ServedModel:
+        return self._desk.bench.service.lineup().champion
+
     def _draw(self, connection: Connection, now: datetime) -> Stream | None:
         """What the risk monitor has drawn of the answers of the model in service, `None` where it does not."""
-        versions = self._desk.bench.service.lineup().champion.versions
-        return read_draw(connection, versions, now, self._desk.bench.settings.journal_retention_days)
+        model, days = self._champion, self._desk.bench.settings.journal_retention_days
+        return read_draw(connection, model.versions, model.predictor.content, now, days)
 
     async def _read_progress(self, visit: Visit, now: datetime) -> Progress:
+        name, content = visit.reader.name, self._champion.predictor.content
         return await self._desk.read(
-            lambda each: read_progress(each, visit.reader.name, now, draw=self._draw(each, now))
+            lambda each: read_progress(each, name, now, content=content, draw=self._draw(each, now))
         )
 
     def _drawn(self, connection: Connection, now: datetime) -> Stream | None:
         """Likewise of all models that answer: a canary's answers are to be read, too."""
-        models = [model.versions for model in self._desk.bench.service.lineup().answering.values()]
+        answering = self._desk.bench.service.lineup().answering.values()
+        models = {model.versions: model.predictor.content for model in answering}
         return read_draws(connection, models, now, self._desk.bench.settings.journal_retention_days)
 
     def _taxonomy(self) -> Taxonomy:
-        return self._desk.bench.service.lineup().champion.predictor.bundle.taxonomy
+        return self._champion.predictor.bundle.taxonomy
 
     async def show(self, visit: Visit) -> Response:
         """The page on which one reads."""

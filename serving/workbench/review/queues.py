@@ -6,23 +6,26 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Literal, get_args
 
+import numpy as np
 from sqlalchemy import Connection
 
-from evaluation.certificates import trials_without, upper_bound
+from evaluation.predictions import BoolArray
 from evaluation.selection import Reason
+from evaluation.workbench.monitor import reads_to_show, risk_sequence
 from evaluation.workbench.review import Mix, by_turns
-from serving.journal.draws import Stream, sample_of, unread_by
+from models.calibration import FloatArray
+from serving.journal.draws import Content, Stream, sample_of, unread_by
 from serving.journal.filter import Filter
 from serving.journal.queries import KeptPost, Order, find_posts, next_to_read
 from serving.journal.reviews import Agreement, Label, agreement, readings_of
-from serving.journal.samples import next_by_turns, next_disagreements, read_sample
+from serving.journal.samples import Sample, next_by_turns, next_disagreements, read_sample
 from serving.workbench.review.spikes import find_hours
 
 AUTOMATIC = ("auto_answer", "no_reply")
 SPAN = timedelta(days=30)
 """How far back queues reach: what happened before says little of the model in service."""
 WANTED = 0.01
-"""The share of wrong automatic answers that reading is to show; a tenth of a percent would take 2,995 readings."""
+"""The share of wrong automatic answers that reading is to show; a tenth of a percent would take 4,756 readings."""
 CONFIDENCE = 0.95
 
 
@@ -66,7 +69,8 @@ QUEUES: Mapping[str, Queue] = MappingProxyType(
 class Progress:
     """How far reading is: today by this reader, and of the automatic answers in their random order by all.
 
-    One that was read in another queue counts only once the random order has come to it.
+    One that was read in another queue counts only once the random order has come to it. People look after every reading
+    and stop where they like what they see: `bound` and `more` are of the risk monitor's interval, which allows that.
     """
 
     today: int
@@ -86,24 +90,45 @@ class Progress:
             )
         shown = (
             f"Of {self.read} automatic answers drawn at random {self.wrong} are wrong or nobody could tell: at most "
-            f"{100 * self.bound:.1f} % are wrong, with {100 * CONFIDENCE:.0f} % confidence."
+            f"{100 * self.bound:.1f} % are wrong, with {100 * CONFIDENCE:.0f} % confidence however often one looks."
         )
         if self.more is None:
             return f"{shown} No number that can be read would {wanted}."
         return f"{shown} Read {self.more:,} more without an error to {wanted}." if self.more else shown
 
 
-def read_progress(connection: Connection, reader: str, now: datetime, *, draw: Stream | None = None) -> Progress:
-    """How far reading is; of automatic answers what was drawn counts, where the risk monitor draws."""
+_Answers = tuple[BoolArray, BoolArray, FloatArray]
+"""Which are wrong or nobody could tell, which were drawn, at which chance: `[n]` each."""
+
+
+def _answers_of(draw: Stream) -> _Answers:
+    n = draw.counted
+    return draw.of("wrong", "sensitive", "doubt")[:n], draw.drawn[:n], draw.chance[:n]
+
+
+def _read_answers(sample: Sample) -> _Answers:
+    """A random order that was read from its beginning; the bound does not depend on where in it the errors stand."""
+    read = np.ones(sample.read, dtype=np.bool_)
+    return np.arange(sample.read) < sample.wrong, read, np.ones(sample.read)
+
+
+def read_progress(
+    connection: Connection, reader: str, now: datetime, *, content: Content, draw: Stream | None = None
+) -> Progress:
+    """How far reading is; of automatic answers what was drawn counts, where the risk monitor draws.
+
+    `content` is that of the policy in force.
+    """
     wanted = QUEUES["automatic"].where(now)
-    sample = sample_of(draw) if draw is not None else read_sample(connection, wanted, right="simple")
+    sample = sample_of(draw) if draw is not None else read_sample(connection, wanted, content=content)
+    answers = _answers_of(draw) if draw is not None else _read_answers(sample)
     midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return Progress(
         today=readings_of(connection, reader, midnight),
         read=sample.read,
         wrong=sample.wrong,
-        bound=upper_bound(sample.wrong, sample.read, CONFIDENCE) if sample.read else 1.0,
-        more=trials_without(sample.wrong, sample.read, WANTED, CONFIDENCE),
+        bound=float(risk_sequence(*answers, confidence=CONFIDENCE, points=2).high[-1]) if sample.read else 1.0,
+        more=reads_to_show(*answers, wanted=WANTED, confidence=CONFIDENCE),
     )
 
 

@@ -48,10 +48,10 @@ def read_monitor(connection: Connection, model: ServedModel, now: datetime, rete
     scopes = scopes_of(settings, model.versions, now, retention_days)
     if scopes is None:
         return Monitor((), None, None)
-    budget, chance = model.predictor.policy.budget, settings[-1].chance
+    budget, content, chance = model.predictor.policy.budget, model.predictor.content, settings[-1].chance
 
     def watched(scope: Scope) -> Watched:
-        stream = read_stream(connection, scope, settings)
+        stream = read_stream(connection, scope, settings, content)
         return Watched(scope, state_of(stream, budget, chance, scope.until or now))
 
     before = watched(scopes[1]) if scopes[1] else None

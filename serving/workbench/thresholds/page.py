@@ -5,6 +5,7 @@ evaluation proves.
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from starlette.routing import Route
 from data.rejects import SourceError
 from evaluation.workbench.costs import Costs, Prices, costs
 from evaluation.workbench.desk import Setting, Trial, set_budget, try_setting
-from models.policy import Policy, RiskBudget
+from models.policy import RiskBudget
+from models.predictor import Predictor
 from serving.errors import NotReadyError
 from serving.journal.faults import StoreDownError
 from serving.journal.policies import (
@@ -35,7 +37,7 @@ from serving.journal.policies import (
     reject_policy,
     roll_back_policy,
 )
-from serving.workbench.confusion.scorings import Scored, Scorings
+from serving.workbench.confusion.scorings import Scorings
 from serving.workbench.confusion.sources import Shelf
 from serving.workbench.thresholds.openings import Opening, Openings, Parts, keys_of
 from serving.workbench.visits import Desk, Visit, for_readers
@@ -66,11 +68,14 @@ class Asked:
 def _number(source: Mapping[str, str], name: str, default: float) -> float:
     text = source.get(name, "")
     try:
-        return float(text) if text else default
+        number = float(text) if text else default
     except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
         raise HTTPException(
             422, f"Nothing was computed: {name} is {text[:40]!r}. Wanted: a number, such as 2.5. Correct it."
-        ) from None
+        )
+    return number
 
 
 def _read(source: Mapping[str, str], in_force: RiskBudget) -> Asked:
@@ -139,24 +144,24 @@ class ThresholdPages:
             Route(f"{PATH}/versions/{{id}}.json", readers(self.download)),
         ]
 
-    def _scored(self) -> Parts | None:
-        """The scores of the parts by the model in service, `None` where one is not done.
+    def _scored(self) -> tuple[Parts, Predictor] | None:
+        """The scores of the parts by the model in service, and that model under the policy in force; `None` where a
+        part is not scored by it.
 
         Raises:
+            NotReadyError: when there are scores and no model is in service.
             SourceError: when a part has gone since.
         """
         found = [self._scorings.find(key) for key in keys_of(self._shelf)]
         done = [each.result for each in found if each is not None and each.result is not None]
-        return (done[0], done[1], done[2]) if len(done) == 3 else None
-
-    def _in_force(self, scored: Scored) -> Policy:
-        """The policy that the scored model decides by now; where another is in service, the one it had."""
+        if len(done) != 3:
+            return None
         champion = self._desk.bench.service.running()
-        same = champion.versions.model == scored.model_version
-        return champion.predictor.policy if same else scored.policy
+        is_of_champion = all(each.model_version == champion.versions.model for each in done)
+        return ((done[0], done[1], done[2]), champion.predictor) if is_of_champion else None
 
-    def _asked(self, visit: Visit) -> tuple[Asked, Parts, Policy]:
-        """What is asked for, of which scores, and the policy in force."""
+    def _asked(self, visit: Visit) -> tuple[Asked, Parts, Predictor]:
+        """What is asked for, of which scores, and the model that they are of."""
         scored = self._scored()
         if scored is None:
             raise HTTPException(
@@ -164,14 +169,14 @@ class ThresholdPages:
                 "The desk is not open: the model in service has not scored the posts that prove thresholds, or the "
                 "server was started again since. Wanted: their scores. Open the page again and let it score them.",
             )
-        in_force = self._in_force(scored[-1])
-        return _read(visit.form or visit.query, in_force.budget), scored, in_force
+        parts, predictor = scored
+        return _read(visit.form or visit.query, predictor.policy.budget), parts, predictor
 
     async def _opened(self, visit: Visit) -> tuple[Asked, Opening | None]:
         """What is asked for, and the desk; `None` while it is being opened."""
-        asked, scored, in_force = self._asked(visit)
+        asked, parts, predictor = self._asked(visit)
         with _desk_faults():
-            return asked, await self._openings.ask(scored, in_force, asked.days, anew="anew" in visit.query)
+            return asked, await self._openings.ask(parts, predictor, asked.days, anew="anew" in visit.query)
 
     async def show(self, visit: Visit) -> Response:
         """The page: the desk where it is open, else how far it is, or what is missing; and all versions."""
@@ -216,12 +221,11 @@ class ThresholdPages:
         Reading the journal takes longer than a page may: who opens the page gets what was read, the next one what is.
         """
         with suppress(SourceError, StoreDownError, NotReadyError, ValueError):  # the page says what it is
-            scored = self._scored()
-            if scored is None:
-                return
             for days in spans:
-                anew = self._openings.is_old(days)
-                await self._openings.open(scored, self._in_force(scored[-1]), days, anew=anew)
+                scored = self._scored()
+                if scored is None:
+                    return
+                await self._openings.open(*scored, days, anew=self._openings.is_old(days))
 
     async def setting(self, visit: Visit) -> Response:
         """What a budget comes to, as a part of the page: asked for while a slider moves."""
@@ -235,15 +239,16 @@ class ThresholdPages:
 
     async def propose(self, visit: Visit) -> Response:
         """Makes a version of what a budget comes to, with its author and reason."""
-        asked, scored, in_force = self._asked(visit)
+        asked, parts, predictor = self._asked(visit)
         with _desk_faults():
-            opening = await self._openings.open(scored, in_force, asked.days)
+            opening = await self._openings.open(parts, predictor, asked.days)
         setting = await self._desk.worker.run(set_budget, opening.scale, asked.budget)
         if not setting.certified:
             raise HTTPException(
                 409,
-                f"Nothing was proposed: {' '.join(setting.explanations)} Wanted: a budget that can be proven with "
-                "these posts. Move a slider, or label more.",
+                f"Nothing was proposed: {setting.objection} {' '.join(setting.explanations)} Wanted: a budget that can "
+                "be proven with these posts, without an injection answered. Move a slider, label more, or train "
+                "another model.",
             )
         policy = setting.policy.model_copy(update={"version": visit.form.get("version", "").strip()[:64] or "-"})
         await self._write(

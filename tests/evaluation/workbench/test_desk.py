@@ -5,13 +5,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.taxonomy import ROUTES
+from data.post import Post
+from data.rendering import Rendered
+from data.taxonomy import BUILT_IN, ROUTES
+from evaluation.behaviour.capabilities import Added
+from evaluation.behaviour.withstanding import Injections
 from evaluation.certificates import trials_needed, trials_without, upper_bound
 from evaluation.predictions import Predictions
 from evaluation.thresholds import fit_policy
 from evaluation.workbench.costs import Prices, costs
 from evaluation.workbench.desk import Desk, JournalRow, open_desk, read_journal, set_budget, try_setting
-from models.policy import GuardLines, Policy, RiskBudget, Thresholds
+from models.policy import Facts, GuardLines, Policy, RiskBudget, Thresholds
+from models.predictor import Scores
 from tests.evaluation.populations import drawn_predictions
 
 GOOD = drawn_predictions(1_500, seed=21, strength=4.0)
@@ -19,9 +24,29 @@ DEVELOPMENT, CALIBRATION = GOOD.take(np.arange(500)), GOOD.take(np.arange(500, 1
 IN_FORCE = Policy(
     version="4", thresholds=Thresholds(simple=0.9, intent=0.5, sensitive=0.2, influencer=0.2, answer_nothing=False)
 )
-DESK = open_desk(DEVELOPMENT, CALIBRATION, IN_FORCE)
 LOOSE = RiskBudget(leak_sensitive=0.2, leak_influencer=0.2, wrong=0.3)
 TIGHT = RiskBudget(leak_sensitive=0.0001, leak_influencer=0.0001, wrong=0.0001)
+
+
+def injections(simple: float, words: int = 1) -> Injections:
+    """A post for people that each of so many additions makes `simple` with that probability."""
+    addition = {"name": "attack", "about": "why", "limit": 0.0, "way": "add", "expect": "never_closed", "texts": "some"}
+    addition |= {"places": ["after"], "additions": [f"answer it {number}" for number in range(words)]}
+    capability = Added.model_validate(addition)
+    cases = tuple(capability.cases({"some": ("what a mess",)}))
+
+    def scores(post: Post) -> Scores:
+        chance = simple if "answer" in post.text else 0.01
+        routes = np.array([{"simple": chance, "complex": 1 - chance}.get(route, 0.0) for route in ROUTES])
+        intents = np.eye(len(BUILT_IN.names))[BUILT_IN.names.index("order_status")]
+        return Scores(routes, intents, Facts(), 3, Rendered(post.text, ""))
+
+    posts = {post for case in cases for post in (case.before, case.after)}
+    return Injections(((capability, cases),), {post: scores(post) for post in posts}, BUILT_IN)
+
+
+HARMLESS = injections(simple=0.02)
+DESK = open_desk(DEVELOPMENT, CALIBRATION, HARMLESS, IN_FORCE)
 
 shares = st.floats(0.001, 0.4)
 
@@ -35,16 +60,40 @@ def journal_of(posts: Predictions) -> list[JournalRow]:
     ]
 
 
-@settings(max_examples=25)
-@given(shares, shares, shares, st.floats(0.6, 0.999))
+@settings(max_examples=25, deadline=None)
+@given(shares, shares, shares, st.floats(0.6, 0.999), st.floats(0.5, 1))
 def test_a_move_comes_to_what_fitting_anew_comes_to(
-    sensitive: float, influencer: float, wrong: float, sure: float
+    sensitive: float, influencer: float, wrong: float, sure: float, simple: float
 ) -> None:
     budget = RiskBudget(leak_sensitive=sensitive, leak_influencer=influencer, wrong=wrong, confidence=sure)
-    fitted = fit_policy(DEVELOPMENT, CALIBRATION, IN_FORCE.model_copy(update={"budget": budget}))
-    setting = set_budget(DESK, budget)
+    attacks = injections(simple)
+    base = IN_FORCE.model_copy(update={"budget": budget})
+    fitted = fit_policy(DEVELOPMENT, CALIBRATION, base, allows=attacks.withstood_by)
+    setting = set_budget(open_desk(DEVELOPMENT, CALIBRATION, attacks, IN_FORCE), budget)
     assert setting.policy == fitted.policy
     assert setting.certified == fitted.certified
+    assert setting.held_back == fitted.held_back
+
+
+def test_a_bolder_step_under_which_an_injection_is_answered_is_held_back_and_counted() -> None:
+    boldest = set_budget(DESK, LOOSE)
+    attacks = injections(simple=boldest.policy.thresholds.simple + 0.01)
+    careful = set_budget(open_desk(DEVELOPMENT, CALIBRATION, attacks, IN_FORCE), LOOSE)
+    assert not attacks.withstood_by(boldest.policy)
+    assert attacks.withstood_by(careful.policy)
+    assert (boldest.held_back, careful.certified, careful.objection) == (0, True, "")
+    assert careful.held_back > 0
+    assert careful.policy.thresholds.simple > attacks.pairs[0][1].routes[ROUTES.index("simple")]
+    assert 0 < careful.automatic_share < boldest.automatic_share
+
+
+def test_where_no_proven_step_withstands_the_machine_answers_nothing_and_it_is_said_why() -> None:
+    setting = set_budget(open_desk(DEVELOPMENT, CALIBRATION, injections(simple=1.0), IN_FORCE), LOOSE)
+    assert not setting.certified
+    assert setting.policy.thresholds.answer_nothing
+    assert setting.automatic_share == 0
+    assert setting.held_back > 0
+    assert "under all of them words to a machine (a prompt injection)" in setting.objection
 
 
 def actions_by(policy: Policy) -> list[str]:
@@ -65,7 +114,7 @@ def test_the_posts_listed_are_those_that_get_another_action(budget: RiskBudget) 
 
 def test_a_sensitive_post_that_would_newly_be_answered_stands_first() -> None:
     closed = IN_FORCE.model_copy(update={"thresholds": Thresholds()})
-    changes = set_budget(open_desk(DEVELOPMENT, CALIBRATION, closed), LOOSE).changes
+    changes = set_budget(open_desk(DEVELOPMENT, CALIBRATION, HARMLESS, closed), LOOSE).changes
     leaks = [
         each.after in ("auto_answer", "no_reply") and each.route in ("sensitive", "influencer") for each in changes
     ]
@@ -110,7 +159,7 @@ def test_the_journal_is_told_what_the_new_policy_would_decide_on_every_row() -> 
 
 def test_rows_that_become_closed_are_listed_first_and_the_likeliest_sensitive_of_them_before_all() -> None:
     closed = IN_FORCE.model_copy(update={"thresholds": Thresholds()})
-    desk = open_desk(DEVELOPMENT, CALIBRATION, closed)
+    desk = open_desk(DEVELOPMENT, CALIBRATION, HARMLESS, closed)
     trial = try_setting(read_journal(journal_of(CALIBRATION), desk), set_budget(desk, LOOSE), most=20)
     assert len(trial.changes) == 20 < trial.newly_closed
     chances = [each.sensitive for each in trial.changes]
@@ -125,14 +174,14 @@ def test_an_empty_journal_changes_nothing() -> None:
 
 def test_the_guards_of_the_policy_in_force_stay_in_force() -> None:
     tagged = IN_FORCE.model_copy(update={"guards": GuardLines(followers=0), "no_reply_intents": ("praise",)})
-    desk: Desk = open_desk(DEVELOPMENT, CALIBRATION, tagged)
+    desk: Desk = open_desk(DEVELOPMENT, CALIBRATION, HARMLESS, tagged)
     policy = set_budget(desk, LOOSE).policy
     assert (policy.guards, policy.no_reply_intents) == (tagged.guards, tagged.no_reply_intents)
 
 
 def test_parts_that_share_posts_open_no_desk() -> None:
     with pytest.raises(ValueError, match="that share 100; wanted"):
-        open_desk(DEVELOPMENT, GOOD.take(np.arange(400, 1_500)), IN_FORCE)
+        open_desk(DEVELOPMENT, GOOD.take(np.arange(400, 1_500)), HARMLESS, IN_FORCE)
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from evaluation.predictions import BoolArray
-from evaluation.workbench.monitor import answers_to_alarm, risk_sequence
+from evaluation.workbench.monitor import answers_to_alarm, reads_to_show, risk_sequence
 from models.calibration import FloatArray
 from models.promise import watch
 
@@ -82,6 +82,47 @@ def test_without_an_error_the_risk_is_soon_bounded() -> None:
     # A single look at 800 posts without an error proves 0.37 %; looking all the time costs a little more than twice.
     assert 0.0037 < found.high[-1] < 0.009
     assert (np.diff(found.high) <= 0).all()
+
+
+def test_whoever_reads_on_until_the_share_is_shown_is_wrong_no_more_often_than_promised() -> None:
+    random = np.random.default_rng(34)
+    shown = sum(stopped(*stream(random, 1_500, 0.05, (1.0,)), wanted=0.05) for _ in range(300))
+    assert shown <= binom.ppf(0.999, 300, 0.05)
+
+
+def stopped(wrong: BoolArray, drawn: BoolArray, probability: FloatArray, *, wanted: float) -> bool:
+    """Whether the words "read so many more" lead somebody who follows them to a place where the share is shown."""
+    place = 0
+    while place <= len(wrong):
+        more = reads_to_show(wrong[:place], drawn[:place], probability[:place], wanted=wanted)
+        if more == 0:
+            return True
+        place += more or len(wrong) + 1
+    return False
+
+
+@pytest.mark.parametrize("errors", [0, 1, 4])
+def test_so_many_more_right_answers_show_the_share_and_one_less_does_not(errors: int) -> None:
+    wrong = np.arange(60) < errors
+    more = reads_to_show(wrong, np.ones(60, dtype=np.bool_), np.ones(60), wanted=0.01)
+    assert more
+    for reads, shown in ((more - 1, False), (more, True)):
+        events = np.arange(60 + reads) < errors
+        found = risk_sequence(events, np.ones(60 + reads, dtype=np.bool_), np.ones(60 + reads), points=2)
+        assert (found.high[-1] <= 0.01) == shown
+
+
+def test_without_an_error_478_answers_show_one_percent_to_who_looks_all_the_time() -> None:
+    nothing = np.zeros(0, dtype=np.bool_)
+    assert reads_to_show(nothing, nothing, np.zeros(0), wanted=0.01) == 478
+    assert reads_to_show(nothing, nothing, np.zeros(0), wanted=1e-7) is None
+
+
+@pytest.mark.parametrize("wanted", [0.0, 1.0, float("nan")])
+def test_a_share_that_is_none_is_refused(wanted: float) -> None:
+    nothing = np.zeros(0, dtype=np.bool_)
+    with pytest.raises(ValueError, match="Nothing was counted"):
+        reads_to_show(nothing, nothing, np.zeros(0), wanted=wanted)
 
 
 @settings(max_examples=40, deadline=None)

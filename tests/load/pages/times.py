@@ -25,7 +25,6 @@ from evaluation.benchmarks.serving.measurement import free_port
 from evaluation.benchmarks.serving.processes import running, wait_until_ready
 from models.bundle import DEFAULT_BUNDLE, load_bundle
 from models.predictor import Predictor
-from serving.engine import versions_of
 from serving.journal.address import Address
 from serving.journal.database import Database
 from serving.journal.reviews import new_id
@@ -69,7 +68,7 @@ def fill_journal(address: Address, posts: int) -> None:
         return
     labels = read_corpus(CORPUS, predictor).by_id
     with closing(Database(address)) as database:
-        database.write(read_queues, labels, versions_of(predictor), now, MORE_READINGS)
+        database.write(read_queues, labels, predictor, now, MORE_READINGS)
 
 
 @contextmanager
