@@ -45,7 +45,7 @@ format: $(VENV)/.dev ## Sort imports and format the code
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
 
-train: $(VENV)/.train ## Make a bundle anew from the corpus, in runs/ (2 cores: some two hours)
+train: $(VENV)/.train ## Make a bundle anew from the corpus, in runs/ (2 cores: some two hours and a half)
 	$(PY) -m training run
 
 report: $(VENV)/.evaluate ## Write the confusion report and say where it is
