@@ -1,5 +1,9 @@
-"""Files that are written whole or not at all: what stood there before stays until the new one is complete."""
+"""Files that are written whole or not at all: what stood there before stays until the new one is complete.
 
+And files that one process holds at a time.
+"""
+
+import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,3 +28,19 @@ def whole_file(path: Path, *, encoding: str = "utf-8") -> Iterator[TextIO]:
         raise
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def holding_file(path: Path, refused: Exception) -> Iterator[None]:
+    """The lock of the file at `path`, made where it is not there; a second process is `refused`, a killed one lets go.
+
+    Raises:
+        Exception: `refused`, when another process holds it.
+        OSError: when the directory cannot be written.
+    """
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise refused from None
+        yield

@@ -5,10 +5,11 @@ Deterministic. Owns how the facts are read; what follows from them stands in `mo
 
 import re
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cache
 from types import MappingProxyType
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
@@ -70,11 +71,16 @@ def _words(text: str) -> str:
     return _HASHTAG.sub(" ", _MASKS_AND_MENTIONS.sub(" ", text))
 
 
-def _scripts(languages: Collection[str]) -> frozenset[str]:
+def _scripts(languages: Iterable[str]) -> frozenset[str]:
     return frozenset(script for code in languages for script in _SCRIPTS.get(code, "").split())
 
 
-def _is_foreign_script(text: str, supported: Collection[str]) -> bool:
+@cache
+def _foreign_scripts(supported: tuple[str, ...]) -> frozenset[str]:
+    return _scripts(_SCRIPTS) - _scripts(supported)
+
+
+def _is_foreign_script(text: str, supported: tuple[str, ...]) -> bool:
     """Whether most letters of a rendered text are of a script that no supported language is written in.
 
     Latin is never foreign: names and brands are written in it everywhere. No letter is too few to tell, unlike for a
@@ -83,7 +89,7 @@ def _is_foreign_script(text: str, supported: Collection[str]) -> bool:
     if text.isascii():
         return False
     letters = _LETTER.findall(_words(text))
-    foreign = _scripts(_SCRIPTS) - _scripts(supported)
+    foreign = _foreign_scripts(supported)
     found = sum(re.split("[ -]", unicodedata.name(letter, ""), maxsplit=1)[0] in foreign for letter in letters)
     return 2 * found > len(letters)
 

@@ -217,8 +217,7 @@ class Run:
     @property
     def is_over(self) -> bool:
         """True after the last epoch, or when `patience_epochs` epochs brought nothing better."""
-        waited = len(self.progress.history) - self.progress.best_epoch
-        return self.progress.step >= self.steps or waited >= self.settings.patience_epochs
+        return is_over(len(self.progress.history), self.progress.best_epoch, self.settings)
 
 
 def _average(network: Network, decay: float) -> AveragedModel:
@@ -251,13 +250,18 @@ def _optimizer(network: Network, settings: FinetuneRecipe) -> torch.optim.AdamW:
     )
 
 
-def is_over(directory: Path, settings: FinetuneRecipe) -> bool:
-    """Whether the network in `directory` is trained to its end: the last epoch, or nothing better for long enough."""
+def is_over(epochs: int, best_epoch: int, settings: FinetuneRecipe) -> bool:
+    """Whether a training is at its end after so many `epochs`: they are all, or nothing better came for long enough."""
+    return epochs >= settings.epochs or epochs - best_epoch >= settings.patience_epochs
+
+
+def is_trained(directory: Path, settings: FinetuneRecipe) -> bool:
+    """Whether the network in `directory` is trained to its end."""
     figures = [epoch.macro_f1 for epoch in read_history(directory)]
     if not figures:
         return False
     best = len(figures) if math.isnan(figures[-1]) else figures.index(max(figures)) + 1
-    return len(figures) >= settings.epochs or len(figures) - best >= settings.patience_epochs
+    return is_over(len(figures), best, settings)
 
 
 def train_to_end(run: Run, development: Sequence[Example], directory: Path, watched: Watched) -> Member:

@@ -30,6 +30,7 @@ from training.finetune import CHECKPOINT_FILE
 from training.members import finetune_examples
 from training.network import Network, build_network
 from training.recipe import Recipe, recipe_toml
+from training.runs import key_of
 from training.teaching import find_sources
 
 Part = Literal["train", "development", "test"]
@@ -121,8 +122,7 @@ def task_directory(recipe: Recipe, task: Task, runs: Path) -> Path:
         RecipeError: when the run that is to teach left no weights.
     """
     made_of = [recipe_toml(recipe), task.sha256, *map(sha256_of, find_sources(recipe.distillation))]
-    key = hashlib.sha256("\n".join(made_of).encode()).hexdigest()
-    return runs / f"{recipe.name}-{key[:10]}"
+    return runs / f"{recipe.name}-{key_of(*made_of)}"
 
 
 def _pairs(texts: Sequence[Text]) -> list[Rendered]:

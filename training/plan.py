@@ -20,10 +20,10 @@ from models.bundle import MANIFEST_FILE
 from training.encoder import find_encoder, from_hub
 from training.errors import EncoderError
 from training.examples import make_examples, order_batches
-from training.finetune import CHECKPOINT_FILE
+from training.finetune import CHECKPOINT_FILE, is_over
 from training.members import homes_of, member_works
 from training.outside import read_outside
-from training.recipe import Recipe
+from training.recipe import FinetuneRecipe, Recipe
 from training.record import begin
 from training.runs import RUNS, bundle_place, read_parts, read_unlabelled, run_directory
 from training.tracking.port import DIRECTORY, Untracked, UsedPosts
@@ -111,14 +111,14 @@ def _find_encoder(recipe: Recipe) -> Path | None:
         return None
 
 
-def _steps_done(directory: Path, steps: int, patience_epochs: int) -> int:
+def _steps_done(directory: Path, steps: int, settings: FinetuneRecipe) -> int:
     """How many steps of a network need not be taken again; all of them where it has stopped early."""
     checkpoint = directory / CHECKPOINT_FILE
     if not checkpoint.exists():
         return 0
     kept = torch.load(checkpoint, weights_only=True, mmap=True)["progress"]
-    stopped = len(kept["history"]) - kept["best_epoch"] >= patience_epochs
-    return steps if stopped else int(kept["step"])
+    over = is_over(len(kept["history"]), kept["best_epoch"], settings)
+    return steps if over else int(kept["step"])
 
 
 def measure_step(recipe: Recipe, encoder: Path, splits: Splits, directory: Path) -> float:
@@ -142,7 +142,7 @@ def _count_steps(recipe: Recipe, splits: Splits, directory: Path, encoder: Path 
     an_epoch = len(order_batches([0] * posts, settings.batch_posts, recipe.seed, 0))  # lengths change no number
     steps = an_epoch * settings.epochs
     homes = homes_of(recipe, directory)
-    done = tuple(0 if fresh else _steps_done(home, steps, settings.patience_epochs) for home in homes)
+    done = tuple(0 if fresh else _steps_done(home, steps, settings) for home in homes)
     counted = Steps(an_epoch, steps, done)
     if not counted.left:
         return replace(counted, left_seconds=0.0)

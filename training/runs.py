@@ -3,7 +3,6 @@
 A run has a directory of its own, named by recipe and data, so that a run that was cut off is found again.
 """
 
-import fcntl
 import hashlib
 import shutil
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data.fingerprint import fingerprint
+from data.output import holding_file
 from data.post import Post
 from data.rendering import RENDERING_VERSION
 from data.sources import read_labelled, read_posts, read_taxonomy
@@ -29,6 +29,11 @@ BUNDLE = "bundle"
 _LOCK_FILE = "training.lock"
 
 
+def key_of(*made_of: str) -> str:
+    """Ten hex digits by which a directory is found again that is made of just this."""
+    return hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:10]
+
+
 def run_directory(recipe: Recipe, splits: Splits, runs: Path = RUNS) -> Path:
     """Where a run of this recipe on these posts keeps its state: another recipe, posts or splits, another directory.
 
@@ -42,8 +47,7 @@ def run_directory(recipe: Recipe, splits: Splits, runs: Path = RUNS) -> Path:
     made_of += map(sha256_of, find_sources(recipe.distillation))  # likewise
     if unlabelled := read_unlabelled(recipe):
         made_of.append(fingerprint(unlabelled))
-    key = hashlib.sha256("\n".join(made_of).encode()).hexdigest()
-    return runs / f"{recipe.name}-{key[:10]}"
+    return runs / f"{recipe.name}-{key_of(*made_of)}"
 
 
 def bundle_place(directory: Path, wanted: Path | None) -> Path:
@@ -121,14 +125,11 @@ def holding_run(directory: Path) -> Iterator[None]:
         TrainingError: when another process holds it.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    with (directory / _LOCK_FILE).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise TrainingError(
-                f"The run {directory} is being trained by another process. Wanted: one at a time, they would write "
-                "over each other's state. Wait until it has ended, or end it; the same command then goes on."
-            ) from None
+    refused = TrainingError(
+        f"The run {directory} is being trained by another process. Wanted: one at a time, they would write over each "
+        "other's state. Wait until it has ended, or end it; the same command then goes on."
+    )
+    with holding_file(directory / _LOCK_FILE, refused):
         yield
 
 

@@ -6,7 +6,6 @@ checkpoints are those of `training.finetune`. Nothing that ships is made here: w
 `docs/model-speed.md`.
 """
 
-import hashlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from training.members import AVERAGE_FILE, SAID_FILE
 from training.network import Network, intents_of, load_network
 from training.objectives import distillation_loss, label_loss
 from training.recipe import Recipe, StudentRecipe, recipe_toml
-from training.runs import RUNS, find_left, read_parts, run_directory
+from training.runs import RUNS, find_left, key_of, read_parts, run_directory
 from training.teaching import Teacher, ask_teachers, taught
 
 
@@ -77,8 +76,7 @@ def student_directory(student: StudentRecipe, recipe: Recipe, teacher_weights: P
         fingerprint(splits.posts),
         splits.file.sha256,
     ]
-    key = hashlib.sha256("\n".join(made_of).encode()).hexdigest()
-    return teacher_weights.parent / f"student-{key[:10]}"
+    return teacher_weights.parent / f"student-{key_of(*made_of)}"
 
 
 def distill(

@@ -23,7 +23,7 @@ from training.development import predict_logits
 from training.encoder import find_encoder, read_encoder
 from training.errors import RecipeError
 from training.examples import Encoder, Example, Said
-from training.finetune import BEST_FILE, CHECKPOINT_EVERY_S, is_over
+from training.finetune import BEST_FILE, CHECKPOINT_EVERY_S, is_trained
 from training.network import Network, intents_of, load_network
 from training.objectives import mean_logits
 from training.recipe import DistillationRecipe, Recipe, read_recipe, recipe_toml
@@ -73,7 +73,7 @@ def find_sources(distillation: DistillationRecipe) -> tuple[Path, ...]:
             f"members. {_CORRECT}"
         )
     settings = read_recipe(place / RECIPE_FILE).finetune
-    ended = sum(is_over(file.parent, settings) for file in files)
+    ended = sum(is_trained(file.parent, settings) for file in files)
     if ended < settings.members:
         raise RecipeError(
             f"The run {place} cannot teach yet: {ended} of its {settings.members} members are trained to their end. "

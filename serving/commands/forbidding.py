@@ -2,7 +2,8 @@
 
 import argparse
 
-from serving.commands.verbs import DONE, MISUSE, Verbs, add_journal, add_verb, reply, say, user
+from data.user_name import user_name
+from serving.commands.verbs import DONE, MISUSE, Verbs, add_journal, add_verb, reply, say
 
 
 def add(verbs: Verbs) -> None:
@@ -40,7 +41,9 @@ def rules(arguments: argparse.Namespace) -> int:
 
     settings = read_settings(journal=arguments.journal, host="127.0.0.1")
     with existing_database(settings) as database:
-        removed = arguments.remove and database.write(remove_rule, arguments.remove, by=user(), reason=arguments.reason)
+        removed = arguments.remove and database.write(
+            remove_rule, arguments.remove, by=user_name(), reason=arguments.reason
+        )
         found = database.read(standing_rules)
     if arguments.remove and not removed:
         say(f"Nothing was removed: no rule {arguments.remove} holds. Wanted: the id of one. List them with `rules`.")
@@ -64,9 +67,9 @@ def brake(arguments: argparse.Namespace) -> int:
     with existing_database(settings) as database:
         try:
             if arguments.hold is not None:
-                database.write(move_brake, "engaged", why=arguments.hold, by=user())
+                database.write(move_brake, "engaged", why=arguments.hold, by=user_name())
             if arguments.release is not None:
-                database.write(move_brake, "released", why=arguments.release, by=user())
+                database.write(move_brake, "released", why=arguments.release, by=user_name())
         except BrakeStepError as error:
             say(str(error))
             return MISUSE

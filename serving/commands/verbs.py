@@ -4,7 +4,6 @@ People's text goes to stderr; the last line of stdout is one JSON object.
 """
 
 import argparse
-import getpass
 import json
 import sys
 from collections.abc import Callable
@@ -27,14 +26,6 @@ def say(text: str) -> None:
 def reply(answer: dict[str, object] | str) -> None:
     """Nothing; programs read it: an object, or a line that is JSON already."""
     print(answer if isinstance(answer, str) else json.dumps(answer), flush=True)
-
-
-def user() -> str:
-    """Who runs the command, as far as the system knows: in an image a user may have a number and no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # before Python 3.13, and since
-        return "unknown"
 
 
 def add_verb(verbs: Verbs, name: str, function: Verb, what: str, *examples: str) -> argparse.ArgumentParser:

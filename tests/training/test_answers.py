@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.progress import Item
+from data.progress import Item, Watch
 from data.splits import Splits
 from tests.training.test_finetune import read_weights, same
 from training.__main__ import main
@@ -74,19 +74,25 @@ def test_of_a_grown_corpus_only_the_new_posts_are_asked_about(
         np.testing.assert_allclose(grown[name][new], answers[name][new], atol=0.05)
 
 
+def cut_off_after(portions: int) -> Watch:
+    """A bar of a sitting that ends after so many portions of texts."""
+
+    def watch(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
+        yield from islice(items, portions)
+        raise KeyboardInterrupt
+
+    return watch
+
+
 def test_who_was_asked_before_a_sitting_was_cut_off_is_not_asked_again(
     recipe: Recipe, finetuned: Finetuned, splits: Splits, tmp_path: Path
 ) -> None:
-    def cut_off(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
-        yield from islice(items, 2)
-        raise KeyboardInterrupt
-
     examples = make_examples(splits.part("train"), splits.taxonomy)
     teaching = DistillationRecipe(teacher=str(finetuned.weights.parent))
     file, (first, second, *_) = tmp_path / "said.npz", find_teachers(teaching)
     ask = partial(ask_teachers, examples=examples, file=file, intents=21, temperature=2.0, checkpoint_every_s=0.0)
     with pytest.raises(KeyboardInterrupt):
-        ask([first], watch=cut_off)
+        ask([first], watch=cut_off_after(2))
     assert not file.exists()
     assert ask([second]) == len(np.load(file)["keys"])  # of others nothing was known
     file.unlink()
@@ -98,10 +104,6 @@ def test_who_was_asked_before_a_sitting_was_cut_off_is_not_asked_again(
 def test_what_was_kept_in_a_sitting_that_was_cut_off_is_not_taken_for_what_was_said(
     recipe: Recipe, finetuned: Finetuned, splits: Splits, tmp_path: Path
 ) -> None:
-    def cut_off(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
-        yield from islice(items, 1)
-        raise KeyboardInterrupt
-
     examples = make_examples(splits.part("train"), splits.taxonomy)
     file, wrong = tmp_path / "said.npz", tmp_path / "wrong.npz"
     teachers = find_teachers(DistillationRecipe(teacher=str(finetuned.weights.parent)))
@@ -113,12 +115,12 @@ def test_what_was_kept_in_a_sitting_that_was_cut_off_is_not_taken_for_what_was_s
     )
     file.unlink()
     with pytest.raises(KeyboardInterrupt):
-        ask(temperature=2.0, keep=wrong, watch=cut_off)
+        ask(temperature=2.0, keep=wrong, watch=cut_off_after(1))
     assert ask(temperature=2.0) == len(right["keys"]) - 64
     np.testing.assert_allclose(np.load(file)["route"][0], right["route"][0], atol=0.05)
     file.unlink()
     with pytest.raises(KeyboardInterrupt):
-        ask(temperature=2.0, watch=cut_off)
+        ask(temperature=2.0, watch=cut_off_after(1))
     assert ask(temperature=3.0) == len(right["keys"])  # at another temperature nothing was said yet
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from data.dependencies import needs_group
+from data.fingerprint import fingerprint
 from data.output import whole_file
 from data.progress import Say, progress_bar
+from training.errors import TrainingError
 
 if TYPE_CHECKING:
     from training.experiments.fits import Fit
@@ -123,11 +125,11 @@ def _networks(recipe: "Recipe", arguments: argparse.Namespace, say: Say) -> "tup
 
     And their weights, where they are to be measured on other posts: figures outlive weights that were deleted.
     """
-    from training.experiments.seeds import fit_members, fit_seeds, weights_of_members, weights_of_seeds
+    from training.experiments.seeds import fit_members, fit_seeds, weights_of_seeds
 
     runs = arguments.runs
     if arguments.members:
-        return fit_members(recipe, runs=runs, say=say), weights_of_members(recipe, runs=runs)
+        return fit_members(recipe, runs=runs, say=say)
     fits = fit_seeds(recipe, arguments.seeds, runs=runs, watch=progress_bar, say=say)
     return fits, weights_of_seeds(recipe, arguments.seeds, runs=runs) if arguments.measure else []
 
@@ -135,8 +137,6 @@ def _networks(recipe: "Recipe", arguments: argparse.Namespace, say: Say) -> "tup
 def _run_seeds(arguments: argparse.Namespace, say: Say) -> dict[str, object]:
     """What the seed alone moves, and whether another recipe moves more."""
     with needs_group("train", "Training with several seeds"):
-        from data.fingerprint import fingerprint
-        from training.errors import TrainingError
         from training.experiments.seeds import as_text, measure_networks, summarise, summarise_elsewhere
         from training.outside import read_outside
         from training.recipe import read_recipe

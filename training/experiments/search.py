@@ -7,7 +7,6 @@ Everything is measured on the development part. The best of many looks better th
 recipe that it came from with several seeds (`training.experiments.seeds`), and on posts that no search has seen.
 """
 
-import hashlib
 import statistics
 import time
 import warnings
@@ -30,7 +29,7 @@ from training.experiments.fits import Fit, fit, forget_weights
 from training.experiments.space import Choices, Space, changed, value_at
 from training.history import Epoch, TellEpoch
 from training.recipe import MAX_SEED, Recipe, recipe_toml
-from training.runs import RUNS, read_parts, run_directory
+from training.runs import RUNS, key_of, read_parts, run_directory
 from training.tracking.port import Track, flatten, untracked
 
 Objective = Literal["macro_f1", "automatic_share"]
@@ -63,7 +62,7 @@ class Found:
 def search_directory(space: Space, objective: Objective, run: Path) -> Path:
     """Where a search keeps its state, beside the directory `run` of its recipe: another space, another directory."""
     made_of = [objective, *(f"{field} {what.model_dump_json()}" for field, what in space.items())]
-    return run.with_name(f"{run.name}-search-{hashlib.sha256(chr(10).join(made_of).encode()).hexdigest()[:10]}")
+    return run.with_name(f"{run.name}-search-{key_of(*made_of)}")
 
 
 def _propose(trial: optuna.Trial, space: Space) -> dict[str, object]:
@@ -128,8 +127,7 @@ class _Trials:
         trial = self._ask()
         values = _propose(trial, self._space)
         proposed = changed(self._recipe, values)
-        key = hashlib.sha256(recipe_toml(proposed).encode()).hexdigest()[:10]
-        directory = self._home / "trials" / key
+        directory = self._home / "trials" / key_of(recipe_toml(proposed))
         with self._track(f"{self._recipe.name}-trial-{trial.number}", directory, fresh=False) as tracking:
             tracking.params(flatten(proposed.model_dump(mode="json")))
             tracking.tags({"search": self._home.name, "trial": str(trial.number)})

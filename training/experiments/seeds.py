@@ -13,12 +13,13 @@ import numpy as np
 from scipy.stats import t as student_t
 
 from data.progress import Say, Watch, unwatched
+from data.splits import Splits
 from evaluation.metrics import INTERVAL_CONFIDENCE
 from training.encoder import find_encoder
 from training.errors import TrainingError
 from training.experiments.elsewhere import Elsewhere, measure_elsewhere
 from training.experiments.fits import Fit, fit, fit_of
-from training.finetune import BEST_FILE, is_over
+from training.finetune import BEST_FILE, is_trained
 from training.history import read_history
 from training.members import AVERAGE_FILE, homes_of
 from training.outside import Outside
@@ -127,23 +128,22 @@ def weights_of_seeds(recipe: Recipe, count: int, *, runs: Path = RUNS) -> list[P
     return [find_left(AVERAGE_FILE, run_directory(each, splits, runs), each) for each in reseeded(recipe, count)]
 
 
-def weights_of_members(recipe: Recipe, *, runs: Path = RUNS) -> list[Path]:
+def _weights_of_members(recipe: Recipe, splits: Splits, runs: Path) -> list[Path]:
     """Where the weights of the members of the recipe's run are, two or more.
 
     They start from the same heads, which the networks of several seeds do not.
 
     Raises:
         TrainingError: when it has one member, or one is not trained.
-        SourceError, SplitsError: when the posts or their splits cannot be read.
     """
     if (count := recipe.finetune.members) < 2:
         raise TrainingError(
             f"No spread can be had of {count} member. Wanted at least 2, better 3 to 5. Raise finetune.members, or "
             "train several seeds: without --members."
         )
-    homes = homes_of(recipe, run_directory(recipe, read_parts(recipe), runs))[:count]
+    homes = homes_of(recipe, run_directory(recipe, splits, runs))[:count]
     found = [find_left(BEST_FILE, home, recipe) for home in homes]
-    if halfway := [str(home) for home in homes if not is_over(home, recipe.finetune)]:
+    if halfway := [str(home) for home in homes if not is_trained(home, recipe.finetune)]:
         raise TrainingError(
             f"The members of {recipe.name!r} cannot be measured yet: not trained to the end is {', '.join(halfway)}. "
             "Wanted: all of them. Give the command that trains them again, it goes on: python -m training run."
@@ -151,20 +151,23 @@ def weights_of_members(recipe: Recipe, *, runs: Path = RUNS) -> list[Path]:
     return found
 
 
-def fit_members(recipe: Recipe, *, runs: Path = RUNS, say: Say = lambda _: None) -> list[Fit]:
-    """What each member of the recipe's run is alone on the development part, numbered as seeds are; none is trained.
+def fit_members(recipe: Recipe, *, runs: Path = RUNS, say: Say = lambda _: None) -> tuple[list[Fit], list[Path]]:
+    """What each member of the recipe's run is alone on the development part, and its weights; none is trained.
+
+    They are numbered as seeds are.
 
     Raises:
-        TrainingError, SourceError, SplitsError: as `weights_of_members`.
+        TrainingError: when the run has one member, or one is not trained.
+        SourceError, SplitsError: when the posts or their splits cannot be read.
     """
     splits, encoder = read_parts(recipe), find_encoder(recipe.encoder)
-    found = []
-    for seed, weights in enumerate(weights_of_members(recipe, runs=runs), recipe.seed):
+    files, found = _weights_of_members(recipe, splits, runs), []
+    for seed, weights in enumerate(files, recipe.seed):
         say(f"Recipe {recipe.name}, {weights.parent}")
         seconds = read_history(weights.parent)[-1].seconds
         posts, taxonomy = splits.part("development"), splits.taxonomy
         found.append(fit_of(weights, recipe, encoder, posts, taxonomy=taxonomy, seed=seed, seconds=seconds))
-    return found
+    return found, files
 
 
 def measure_networks(

@@ -1,7 +1,6 @@
 """The verbs `promote`, `rollback` and `ledger` of `python -m training`: their options and what they do."""
 
 import argparse
-import getpass
 import json
 from argparse import Namespace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 from data.dependencies import MissingGroupError, needs_group
 from data.fingerprint import fingerprint
 from data.progress import Say
+from data.user_name import user_name
 from evaluation.behaviour.capabilities import CasesError
 from evaluation.comparison.settings import Gate, GateError, read_gate
 from evaluation.options import add_gate, add_posts
@@ -157,14 +157,6 @@ def run_promote(arguments: Namespace, say: Say) -> dict[str, Any]:
     return _answer(line, places, _track(arguments, say))
 
 
-def _user() -> str:
-    """Who runs this, as far as the system knows: in an image a user may have a number and no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
-
-
 def run_rollback(arguments: Namespace, say: Say) -> dict[str, Any]:
     """The rollback's line in the ledger.
 
@@ -173,7 +165,7 @@ def run_rollback(arguments: Namespace, say: Say) -> dict[str, Any]:
     """
     places = Places(arguments.champion)
     _tell_recovery(places, say)
-    line = roll_back(places, Person(arguments.by or _user(), arguments.reason))
+    line = roll_back(places, Person(arguments.by or user_name(), arguments.reason))
     say(f"{line.to_version} is champion again, {line.from_version} is kept. A running server takes it with SIGHUP.")
     return _answer(line, places, _track(arguments, say))
 

@@ -8,7 +8,6 @@ the ledger's line is added; the earlier bundle is kept under the hash of its man
 
 import ctypes
 import errno
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from data.output import holding_file
 from models.bundle import MANIFEST_FILE, load_bundle, sha256_of
 from training.errors import PromotionError
 from training.promotion.ledger import LEDGER_FILE, Line, append, text_of
@@ -102,14 +102,11 @@ def holding(places: Places) -> Iterator[None]:
             f"There is no champion at {places.champion}: {places.champion.parent} is no directory. Wanted the "
             "directory of a bundle in service. Give its path with --champion."
         )
-    with places.lock.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise PromotionError(
-                f"The champion {places.champion} is being changed by another process. Wanted: one at a time. Try again "
-                "when it has ended."
-            ) from None
+    refused = PromotionError(
+        f"The champion {places.champion} is being changed by another process. Wanted: one at a time. Try again when it "
+        "has ended."
+    )
+    with holding_file(places.lock, refused):
         yield
 
 
